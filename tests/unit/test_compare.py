@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from writing_rl.errors import JudgeError, Unscored
+from writing_rl.judging.compare import Comparison, compare
+from writing_rl.judging.judge import Question
+from writing_rl.judging.verdict import Outcome, Strategy
+
+POLICY, REFERENCE = "The policy's text.", "The reference."
+
+
+class FakeJudge:
+    """Answers by a function and keeps what it was asked."""
+
+    description = "a fake"
+
+    def __init__(self, answer: Callable[[Question], str]) -> None:
+        self._answer = answer
+        self.questions: list[Question] = []
+
+    async def answer(self, question: Question) -> str:
+        self.questions.append(question)
+        return self._answer(question)
+
+
+def prefers(text: str) -> FakeJudge:
+    """A judge that prefers one text, wherever it stands."""
+    return FakeJudge(lambda question: "[[A]]" if question.answer_a == text else "[[B]]")
+
+
+def says(text: str) -> FakeJudge:
+    """A judge that always says the same."""
+    return FakeJudge(lambda question: text)
+
+
+def fails(error: Exception) -> FakeJudge:
+    """A judge that cannot answer."""
+
+    def answer(question: Question) -> str:
+        raise error
+
+    return FakeJudge(answer)
+
+
+async def ask(judge: FakeJudge, strategy: Strategy, response: str = POLICY) -> Comparison:
+    return await compare(
+        judge, strategy, prompt="The task.", response=response, reference=REFERENCE, criteria="Be kind."
+    )
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+@pytest.mark.parametrize(("preferred", "outcome"), [(POLICY, Outcome.WIN), (REFERENCE, Outcome.LOSS)])
+async def test_a_judge_that_knows_decides_in_every_order(
+    strategy: Strategy, preferred: str, outcome: Outcome
+) -> None:
+    assert await ask(prefers(preferred), strategy) == Comparison(outcome)
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+async def test_a_tie_is_a_tie(strategy: Strategy) -> None:
+    assert await ask(says("[[C]]"), strategy) == Comparison(Outcome.TIE)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "orders"),
+    [
+        (Strategy.DISADVANTAGE, [(REFERENCE, POLICY)]),
+        (Strategy.ADVANTAGE, [(POLICY, REFERENCE)]),
+        (Strategy.BOTH, [(REFERENCE, POLICY), (POLICY, REFERENCE)]),
+    ],
+)
+async def test_the_judge_sees_the_texts_in_the_order_of_the_strategy(
+    strategy: Strategy, orders: list[tuple[str, str]]
+) -> None:
+    judge = says("[[C]]")
+    await ask(judge, strategy)
+    assert sorted(judge.questions, key=str) == sorted(
+        [Question("The task.", first, second, "Be kind.") for first, second in orders], key=str
+    )
+
+
+@pytest.mark.parametrize("verdict", ["[[A]]", "[[B]]"])
+async def test_a_judge_that_prefers_a_position_gives_a_tie_over_both_orders(verdict: str) -> None:
+    assert await ask(says(verdict), Strategy.BOTH) == Comparison(Outcome.TIE, flipped=True)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "verdict", "outcome"),
+    [
+        (Strategy.DISADVANTAGE, "[[B]]", Outcome.WIN),
+        (Strategy.DISADVANTAGE, "[[A]]", Outcome.LOSS),
+        (Strategy.ADVANTAGE, "[[A]]", Outcome.WIN),
+        (Strategy.ADVANTAGE, "[[B]]", Outcome.LOSS),
+    ],
+)
+async def test_the_letter_means_the_slot(strategy: Strategy, verdict: str, outcome: Outcome) -> None:
+    assert await ask(says(verdict), strategy) == Comparison(outcome)
+
+
+@pytest.mark.parametrize("response", ["", " \n", "<think>plan", "<think>plan</think>", "plan</think>\n"])
+@pytest.mark.parametrize("strategy", Strategy)
+async def test_a_response_without_an_answer_loses_without_a_call(strategy: Strategy, response: str) -> None:
+    judge = prefers(response)
+    assert await ask(judge, strategy, response) == Comparison(Outcome.LOSS, reason="no_answer")
+    assert judge.questions == []
+
+
+async def test_the_judge_never_sees_the_thinking_part() -> None:
+    judge = says("[[C]]")
+    await ask(judge, Strategy.ADVANTAGE, f"<think>secret plan</think>\n{POLICY}")
+    assert judge.questions[0].answer_a == POLICY
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+@pytest.mark.parametrize("text", ["Assistant B is clearly better.", "I cannot judge this.", "[[A]] [[B]]"])
+async def test_a_text_without_a_verdict_is_unscored(strategy: Strategy, text: str) -> None:
+    assert await ask(says(text), strategy) == Comparison(Outcome.UNSCORED, reason="no_verdict")
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+async def test_a_judge_that_does_not_answer_leaves_it_unscored(strategy: Strategy) -> None:
+    judge = fails(Unscored("timeout", "no answer within 3 s"))
+    assert await ask(judge, strategy) == Comparison(Outcome.UNSCORED, reason="timeout")
+
+
+@pytest.mark.parametrize("lost", [POLICY, REFERENCE])
+async def test_one_lost_order_of_two_leaves_it_unscored(lost: str) -> None:
+    judge = FakeJudge(lambda question: "?" if question.answer_a == lost else "[[A]]")
+    assert (await ask(judge, Strategy.BOTH)).outcome is Outcome.UNSCORED
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+async def test_a_judge_that_cannot_be_used_is_no_outcome(strategy: Strategy) -> None:
+    with pytest.raises(JudgeError, match="refuses the key"):
+        await ask(fails(JudgeError("the judge refuses the key")), strategy)

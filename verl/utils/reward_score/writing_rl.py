@@ -1,0 +1,90 @@
+"""`compute_score`: one judged comparison, and what it means as a reward.
+
+`ParallelRewardManager` calls it with the sample's current reference. It also works alone, as verl's
+`reward.custom_reward_function` (path `pkg://verl.utils.reward_score.writing_rl`): it then takes its
+settings from the environment (JUDGE_MODEL, OPENAI_BASE_URL, REWARD_STRATEGY) and compares with the first
+reference unless told otherwise, for the curriculum needs the reward manager.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from verl.utils.reward_score.judge_prompts import JUDGE_PROMPT, JUDGE_PROMPT_WITH_CRITERIA
+from writing_rl.data.samples import references_of
+from writing_rl.errors import SettingError, Unscored
+from writing_rl.judging.compare import compare
+from writing_rl.judging.judge import Judge, Templates, make_judge
+from writing_rl.judging.verdict import Outcome, Rewards, Strategy
+from writing_rl.settings import JudgeSettings
+
+TEMPLATES = Templates(default=JUDGE_PROMPT, with_criteria=JUDGE_PROMPT_WITH_CRITERIA)
+
+
+async def compute_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: Mapping[str, Any],
+    extra_info: Mapping[str, Any] | None = None,
+    *,
+    reference_index: int = 0,
+    judge: Judge | None = None,
+    strategy: Strategy | None = None,
+    rewards: Rewards = Rewards(),
+    **_: Any,
+) -> dict[str, float | str]:
+    """Compares one response with one reference of its sample.
+
+    Args:
+        data_source: The row's `data_source`; it changes nothing.
+        solution_str: The policy's decoded response.
+        ground_truth: The row's `reward_model.ground_truth`: `prompt`, `target` and perhaps `criteria`.
+        extra_info: The row's `extra_info`; it changes nothing.
+        reference_index: Which reference to compare with, from 0.
+        judge: Who decides; by default the judge of the environment.
+        strategy: In which order the judge sees the texts; by default that of the environment.
+        rewards: What each outcome is worth.
+
+    Returns:
+        `score` and, for each rollout the same keys, `outcome`, `reason`, `flipped` and `reference_index`.
+
+    Raises:
+        Unscored: The comparison got no verdict. It has no score, and none is made up.
+        JudgeError: The judge cannot be used at all.
+        SettingError: No judge is set.
+    """
+    environment = None if judge and strategy else _environment()
+    references = references_of(ground_truth)
+    comparison = await compare(
+        judge or environment[0],
+        strategy or environment[1],
+        prompt=ground_truth["prompt"],
+        response=solution_str,
+        reference=references[reference_index],
+        criteria=ground_truth.get("criteria"),
+    )
+    if comparison.outcome is Outcome.UNSCORED:
+        raise Unscored(comparison.reason)
+    return {
+        "score": rewards.of(comparison.outcome),
+        "outcome": comparison.outcome.value,
+        "reason": comparison.reason,
+        "flipped": float(comparison.flipped),
+        "reference_index": float(reference_index),
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def _environment() -> tuple[Judge, Strategy]:
+    """Judge and strategy of the environment, made once in a process."""
+    model = os.environ.get("JUDGE_MODEL")
+    if not model:
+        raise SettingError("no judge is set: set JUDGE_MODEL, or JUDGE_MODEL=offline for the offline judge")
+    strategy = Strategy(os.environ.get("REWARD_STRATEGY", Strategy.DISADVANTAGE.value))
+    settings = JudgeSettings(
+        model=model, base_url=os.environ.get("OPENAI_BASE_URL") or None, strategy=strategy
+    )
+    return make_judge(settings, TEMPLATES), strategy

@@ -1,0 +1,43 @@
+"""Composing the configuration without importing verl, which would cost seconds before the first check."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from writing_rl.errors import SetupError
+
+#: `config/writing_rl.yaml` finds verl's configuration through this variable.
+VARIABLE = "VERL_CONFIG_DIR"
+
+
+def locate_verl_config() -> None:
+    """Sets the variable that our root configuration reads.
+
+    Hydra's own `pkg://verl.trainer.config` would import verl, and with it the platform of the run, before the
+    configuration says which platform that is.
+
+    Raises:
+        SetupError: verl is not installed.
+    """
+    spec = importlib.util.find_spec("verl")
+    if spec is None or spec.origin is None:
+        raise SetupError("verl is not installed: run scripts/setup_env.sh, which makes .venv")
+    os.environ[VARIABLE] = str(Path(spec.origin).parent / "trainer" / "config")
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """Composes our root configuration outside of a run, unresolved.
+
+    Args:
+        overrides: Hydra overrides, such as `profile=gpu`.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    locate_verl_config()
+    with initialize_config_dir(str(Path(__file__).with_name("config")), version_base=None):
+        return hydra_compose("writing_rl", overrides)

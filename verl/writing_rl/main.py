@@ -1,0 +1,113 @@
+"""Entry point of a training: `python -m writing_rl.main profile=cpu|gpu [Hydra overrides]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import InterpolationResolutionError
+
+from writing_rl.compose import locate_verl_config
+from writing_rl.errors import RunFailure, SettingError, UserError
+
+#: Paths that every process must understand alike, wherever it runs.
+PATHS = (
+    "writing_rl.index_file",
+    "writing_rl.log_dir",
+    "trainer.default_local_dir",
+    "data.train_files",
+    "data.val_files",
+)
+
+
+def resolve(config: DictConfig) -> None:
+    """Resolves a configuration in place and makes its paths absolute.
+
+    Raises:
+        SettingError: A value comes from an environment variable that is not set.
+    """
+    try:
+        OmegaConf.resolve(config)
+    except InterpolationResolutionError as error:
+        raise SettingError(str(error).splitlines()[0]) from None
+    for path in PATHS:
+        OmegaConf.update(
+            config, path, os.path.abspath(os.path.expanduser(str(OmegaConf.select(config, path))))
+        )
+    if os.environ.get("WANDB_API_KEY") and "wandb" not in config.trainer.logger:
+        with open_dict(config):
+            config.trainer.logger = [*config.trainer.logger, "wandb"]
+
+
+def place_logs(log_dir: Path) -> None:
+    """Tells verl's loggers where to write; a run never writes over the figures of an earlier one."""
+    started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    (log_dir / "metrics").mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("VERL_FILE_LOGGER_PATH", str(log_dir / "metrics" / f"{started}.jsonl"))
+    os.environ.setdefault("TENSORBOARD_DIR", str(log_dir / "tensorboard"))
+
+
+def train(config: DictConfig) -> None:
+    """Checks the run, then trains.
+
+    Args:
+        config: The composed configuration `writing_rl.yaml`.
+
+    Raises:
+        UserError: Something that a person can mend stands in the way; nothing expensive has been started.
+        RunFailure: The training could not go on.
+    """
+    resolve(config)
+    if config.trainer.device == "cpu":
+        from writing_rl.cpu import environment
+
+        environment.prepare()
+
+    from writing_rl.preflight import check_run
+
+    check_run(config)
+    place_logs(Path(config.writing_rl.log_dir))
+
+    # Imported only now: seconds of a good start, and never of a start with a mistake in it.
+    import ray
+    from verl.trainer.main_ppo import run_ppo
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    from writing_rl.trainer.runner import RemoteTaskRunner
+
+    try:
+        validate_config(
+            config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
+        )
+    except (AssertionError, ValueError, KeyError) as error:
+        raise SettingError(f"verl does not accept the configuration: {error}") from error
+    try:
+        run_ppo(config, task_runner_class=RemoteTaskRunner)
+    except ray.exceptions.RayTaskError as error:
+        raise RunFailure(f"{type(error.cause).__name__}: {error.cause}") from error
+    except ray.exceptions.RayActorError as error:
+        raise RunFailure(f"the trainer's process died: {error}") from error
+
+
+@hydra.main(config_path="config", config_name="writing_rl", version_base=None)
+def _hydra_main(config: DictConfig) -> None:
+    try:
+        train(config)
+    except (UserError, RunFailure) as error:
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+def main() -> None:
+    """Runs a training; ends with one line and exit code 1 where something is wrong."""
+    locate_verl_config()
+    _hydra_main()
+
+
+if __name__ == "__main__":
+    main()

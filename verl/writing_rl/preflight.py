@@ -1,0 +1,205 @@
+"""What is checked before a training starts; each failure is one line that names the remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from writing_rl.curriculum.index_file import check_index, read_index
+from writing_rl.data.samples import Sample, read_samples, sample_keys
+from writing_rl.errors import DataError, IndexFileError, JudgeError, SettingError, SetupError, Unscored
+from writing_rl.judging.judge import Question, make_judge
+from writing_rl.judging.verdict import parse_verdict
+from writing_rl.settings import Settings
+
+VERL_VERSION = "0.9.1"
+#: Less free space than this is no room for a checkpoint and the logs of a run.
+LEAST_FREE_BYTES = 1 << 30
+
+#: Settings that verl 0.9.1 still accepts and then ignores -> their new names.
+RENAMED = {
+    "reward_model.reward_manager": "reward.reward_manager.name",
+    "reward_model.num_workers": "reward.num_workers",
+    "reward_model.enable": "reward.reward_model.enable",
+    "reward_model.model.path": "reward.reward_model.model_path",
+    "custom_reward_function.path": "reward.custom_reward_function.path",
+}
+
+
+def check_run(config: DictConfig) -> None:
+    """Checks everything about a run that can be checked without verl, cheapest first.
+
+    Args:
+        config: The resolved configuration.
+
+    Raises:
+        UserError: The first thing that is wrong.
+    """
+    check_versions()
+    check_renamed_settings(config)
+    settings = Settings.from_config(config.writing_rl)
+    check_parts(config)
+    check_model(str(config.actor_rollout_ref.model.path))
+    check_outputs(config, settings)
+    train = check_data(str(config.data.train_files), "train")
+    check_index_file(settings, train, str(config.data.train_files))
+    test = check_data(str(config.data.val_files), "test")
+    check_prompt_lengths(config, {str(config.data.train_files): train, str(config.data.val_files): test})
+    check_judge(settings, train[0])
+
+
+def check_versions() -> None:
+    """verl is the version that this code extends."""
+    try:
+        installed = version("verl")
+    except PackageNotFoundError:
+        raise SetupError("verl is not installed: run scripts/setup_env.sh, which makes .venv") from None
+    if installed != VERL_VERSION:
+        raise SetupError(
+            f"verl is {installed}, but this is an extension of {VERL_VERSION}: run scripts/setup_env.sh"
+        )
+
+
+def check_renamed_settings(config: DictConfig) -> None:
+    """No setting is used that verl would silently ignore."""
+    for old, new in RENAMED.items():
+        if OmegaConf.select(config, old) is not None:
+            raise SettingError(f"{old} has no effect in verl {VERL_VERSION}: use {new}")
+
+
+def check_parts(config: DictConfig) -> None:
+    """Reward manager, trainer and replay buffer are ours together: apart, an unscored rollout would train as 0."""
+    parts = {
+        "reward.reward_manager.name": "parallel",
+        "trainer.v1.trainer_mode": "writing_rl",
+        "trainer.v1.sampler.custom_sampler.name": "ScoredReplayBuffer",
+    }
+    for setting, ours in parts.items():
+        if OmegaConf.select(config, setting) != ours:
+            raise SettingError(
+                f"{setting} is {OmegaConf.select(config, setting)}: it must be {ours}, or a rollout without a verdict "
+                "would train as if it had lost"
+            )
+
+
+def check_model(path: str) -> None:
+    """The model is a checkpoint folder, or may be a name on the hub."""
+    folder = Path(path).expanduser()
+    looks_like_path = path.startswith(("/", "./", "../", "~")) or folder.exists()
+    if looks_like_path and not (folder / "config.json").is_file():
+        raise SettingError(f"BASE_MODEL is {path}, which holds no Hugging Face checkpoint (no config.json)")
+
+
+def check_outputs(config: DictConfig, settings: Settings) -> None:
+    """Everything that the run writes can be written."""
+    folders = {
+        "writing_rl.log_dir": Path(settings.log_dir),
+        "trainer.default_local_dir": Path(config.trainer.default_local_dir),
+        "writing_rl.index_file": Path(settings.index_file).parent,
+    }
+    for setting, folder in folders.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) as file:
+                file.write(b"\0" * 4096)
+                file.flush()
+        except OSError as error:
+            raise SetupError(f"{folder} ({setting}) cannot be written to: {error.strerror}") from None
+        free = shutil.disk_usage(folder).free
+        if free < LEAST_FREE_BYTES:
+            raise SetupError(
+                f"{folder} ({setting}) has {free / 2**20:.0f} MiB free, a run needs at least "
+                f"{LEAST_FREE_BYTES / 2**20:.0f} MiB: free some, or set {setting} to another disk"
+            )
+
+
+def check_data(path: str, split: str) -> list[Sample]:
+    """A data set can be used, and is the one for its purpose."""
+    samples = read_samples(path)
+    for number, sample in enumerate(samples):
+        if sample.split != split:
+            raise DataError(
+                f"{path}, row {number}: extra_info.split is '{sample.split}', but this file is used as the {split} set"
+            )
+    return samples
+
+
+def check_index_file(settings: Settings, samples: list[Sample], path: str) -> None:
+    """The index file belongs to the training data and covers it."""
+    keys = sample_keys(samples, path)
+    references = {keys.key(sample.id, sample.index): len(sample.references) for sample in samples}
+    indexes = read_index(settings.index_file)
+    check_index(settings.index_file, indexes, references)
+    missing = [key for key in references if key not in indexes]
+    if missing:
+        raise IndexFileError(
+            f"{settings.index_file} lacks {len(missing)} of {len(references)} samples, the first is id {missing[0]}: "
+            "complete it with scripts/create_index_file.py"
+        )
+
+
+def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> None:
+    """No prompt is longer than the limit; verl would stop at it in the middle of the run."""
+    if config.data.filter_overlong_prompts:
+        return
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(
+        config.actor_rollout_ref.model.tokenizer_path or config.actor_rollout_ref.model.path,
+        trust_remote_code=config.data.trust_remote_code,
+    )
+    limit = int(config.data.max_prompt_length)
+    for path, samples in sets.items():
+        for number, sample in enumerate(samples):
+            chat: Any = [dict(message) for message in sample.messages]
+            text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+            length = len(tokenizer.encode(text, add_special_tokens=False))
+            if length > limit:
+                raise DataError(
+                    f"{path}, row {number}: the prompt has {length} tokens, the limit is {limit}: raise "
+                    "data.max_prompt_length, or leave such rows out with data.filter_overlong_prompts=true"
+                )
+
+
+def check_judge(settings: Settings, sample: Sample) -> None:
+    """The judge answers one real question with a verdict."""
+    from verl.utils.reward_score.writing_rl import TEMPLATES
+
+    judge = make_judge(settings.judge, TEMPLATES)
+    question = Question(sample.prompt, sample.references[0], sample.references[-1], sample.criteria)
+    try:
+        answer = asyncio.run(judge.answer(question))
+    except Unscored as unscored:
+        raise JudgeError(
+            f"the judge {judge.description} did not answer a test question ({unscored}): check JUDGE_MODEL, "
+            "OPENAI_BASE_URL and the network"
+        ) from None
+    if parse_verdict(answer) is None:
+        raise JudgeError(
+            f"the judge {judge.description} answered a test question without a verdict: its text ends in "
+            f"{answer.strip()[-80:]!r}; use another JUDGE_MODEL or edit verl/utils/reward_score/judge_prompts.py"
+        )
+    print(f"[writing-rl] judge: {judge.description}", flush=True)
+
+
+def check_registries() -> None:
+    """verl has loaded our plugin. It logs a plugin's failure at a level that nobody sees.
+
+    Raises:
+        SetupError: A name of ours is missing in verl's registries.
+    """
+    from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
+    from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY
+
+    for name, registry in (("parallel", REWARD_MANAGER), ("writing_rl", TRAINER_REGISTRY)):
+        if name not in registry:
+            raise SetupError(
+                f"verl did not load the plugin of Writing-RL ({name} is not registered): run scripts/setup_env.sh, and "
+                "leave VERL_USE_EXTERNAL_PLUGINS unset"
+            )
