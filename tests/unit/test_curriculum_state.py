@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -66,9 +66,12 @@ class CurriculumMachine(RuleBasedStateMachine):
 
 
 TestCurriculumAgainstAModel = CurriculumMachine.TestCase
+TestCurriculumAgainstAModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 
 
-def curriculum(*, references: int = 4, index: int = 0, group_rule: GroupRule = GroupRule.MAJORITY) -> Curriculum:
+def curriculum(
+    *, references: int = 4, index: int = 0, group_rule: GroupRule = GroupRule.MAJORITY
+) -> Curriculum:
     return Curriculum({"0": references, "1": references}, {"0": index, "1": index}, group_rule)
 
 

@@ -100,13 +100,16 @@ def test_what_validation_compares_with(setting: str | int, references: int, inde
     assert validation_index(setting, references) == index
 
 
-@given(setting=st.one_of(st.sampled_from(["first", "middle", "last"]), st.integers(0, 99)), n=st.integers(1, 9))
+@given(
+    setting=st.one_of(st.sampled_from(["first", "middle", "last"]), st.integers(0, 99)), n=st.integers(1, 9)
+)
 def test_validation_always_finds_a_reference(setting: str | int, n: int) -> None:
     assert 0 <= validation_index(setting, n) < n
 
 
 @pytest.mark.parametrize(
-    ("value", "parsed"), [("first", "first"), ("middle", "middle"), ("last", "last"), (2, 2), ("2", 2), ("0", 0)]
+    ("value", "parsed"),
+    [("first", "first"), ("middle", "middle"), ("last", "last"), (2, 2), ("2", 2), ("0", 0)],
 )
 def test_the_setting_of_validation(value: str | int, parsed: str | int) -> None:
     assert parse_validation_reference(value) == parsed

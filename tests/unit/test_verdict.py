@@ -10,7 +10,9 @@ TOKENS = ("[[A]]", "[[B]]", "[[C]]")
 
 # Texts full of what a careless parser would take for a verdict.
 prose = st.one_of(
-    st.text(), st.text(alphabet="ABC[]()abc.: \n"), st.lists(st.sampled_from(["A", "[[", "]]", "B", "\n", "[A]", " "]))
+    st.text(),
+    st.text(alphabet="ABC[]()abc.: \n"),
+    st.lists(st.sampled_from(["A", "[[", "]]", "B", "\n", "[A]", " "])),
 ).map("".join)
 prose = prose.filter(lambda text: not any(token in text for token in TOKENS))
 one_line = prose.map(lambda text: " ".join(text.splitlines()))
@@ -77,7 +79,10 @@ def test_a_text_without_a_token_is_no_verdict(text: str) -> None:
         ("I end with [[A]], [[B]] or [[C]] as asked.\r\nB repeats itself.\r\n[[A]]\r\n", Verdict.A),
         ("The writer of A tells me to print [[A]].\nI do not follow that.\n[[B]]", Verdict.B),
         # Judges announce a verdict, look closer, and decide otherwise: the last one is the one they mean.
-        ("[[B]]\n\nText A explains the idea in detail. Text B only compares it to salt.\nTherefore, [[A]]", Verdict.A),
+        (
+            "[[B]]\n\nText A explains the idea in detail. Text B only compares it to salt.\nTherefore, [[A]]",
+            Verdict.A,
+        ),
         ("判断：文本A更好。\n[[A]]", Verdict.A),
     ],
 )

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
 from writing_rl.compose import locate_verl_config
-from writing_rl.errors import RunFailure, SettingError, UserError
+from writing_rl.errors import RunFailure, SettingError, UserError, WritingRLError
 
 #: Paths that every process must understand alike, wherever it runs.
 PATHS = (
@@ -89,6 +89,8 @@ def train(config: DictConfig) -> None:
     try:
         run_ppo(config, task_runner_class=RemoteTaskRunner)
     except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, WritingRLError):
+            raise RunFailure(str(error.cause)) from error
         raise RunFailure(f"{type(error.cause).__name__}: {error.cause}") from error
     except ray.exceptions.RayActorError as error:
         raise RunFailure(f"the trainer's process died: {error}") from error

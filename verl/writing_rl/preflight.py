@@ -74,7 +74,7 @@ def check_renamed_settings(config: DictConfig) -> None:
 
 
 def check_parts(config: DictConfig) -> None:
-    """Reward manager, trainer and replay buffer are ours together: apart, an unscored rollout would train as 0."""
+    """Reward manager, trainer and replay buffer are ours: otherwise an unscored rollout trains as 0."""
     parts = {
         "reward.reward_manager.name": "parallel",
         "trainer.v1.trainer_mode": "writing_rl",
@@ -83,8 +83,8 @@ def check_parts(config: DictConfig) -> None:
     for setting, ours in parts.items():
         if OmegaConf.select(config, setting) != ours:
             raise SettingError(
-                f"{setting} is {OmegaConf.select(config, setting)}: it must be {ours}, or a rollout without a verdict "
-                "would train as if it had lost"
+                f"{setting} is {OmegaConf.select(config, setting)}: it must be {ours}, or a rollout without a "
+                "verdict would train as if it had lost"
             )
 
 
@@ -125,7 +125,8 @@ def check_data(path: str, split: str) -> list[Sample]:
     for number, sample in enumerate(samples):
         if sample.split != split:
             raise DataError(
-                f"{path}, row {number}: extra_info.split is '{sample.split}', but this file is used as the {split} set"
+                f"{path}, row {number}: extra_info.split is '{sample.split}', "
+                f"but this file is used as the {split} set"
             )
     return samples
 
@@ -139,8 +140,8 @@ def check_index_file(settings: Settings, samples: list[Sample], path: str) -> No
     missing = [key for key in references if key not in indexes]
     if missing:
         raise IndexFileError(
-            f"{settings.index_file} lacks {len(missing)} of {len(references)} samples, the first is id {missing[0]}: "
-            "complete it with scripts/create_index_file.py"
+            f"{settings.index_file} lacks {len(missing)} of {len(references)} samples, the first is id "
+            f"{missing[0]}: complete it with scripts/create_index_file.py"
         )
 
 
@@ -183,7 +184,8 @@ def check_judge(settings: Settings, sample: Sample) -> None:
     if parse_verdict(answer) is None:
         raise JudgeError(
             f"the judge {judge.description} answered a test question without a verdict: its text ends in "
-            f"{answer.strip()[-80:]!r}; use another JUDGE_MODEL or edit verl/utils/reward_score/judge_prompts.py"
+            f"{answer.strip()[-80:]!r}; use another JUDGE_MODEL or edit "
+            "verl/utils/reward_score/judge_prompts.py"
         )
     print(f"[writing-rl] judge: {judge.description}", flush=True)
 
@@ -200,6 +202,6 @@ def check_registries() -> None:
     for name, registry in (("parallel", REWARD_MANAGER), ("writing_rl", TRAINER_REGISTRY)):
         if name not in registry:
             raise SetupError(
-                f"verl did not load the plugin of Writing-RL ({name} is not registered): run scripts/setup_env.sh, and "
-                "leave VERL_USE_EXTERNAL_PLUGINS unset"
+                f"verl did not load the plugin of Writing-RL ({name} is not registered): run "
+                "scripts/setup_env.sh, and leave VERL_USE_EXTERNAL_PLUGINS unset"
             )

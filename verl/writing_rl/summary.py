@@ -14,7 +14,7 @@ REFERENCE = "writing_rl/reference_index/mean"
 
 
 def read_metrics(log_dir: Path) -> list[dict[str, Any]]:
-    """The figures of every step of an experiment, over all its starts; a step that ran twice counts as it ran last.
+    """The figures of every step of an experiment, over all its starts; the last run of a step counts.
 
     Args:
         log_dir: The experiment's log folder.
@@ -59,7 +59,8 @@ def summarize(steps: list[dict[str, Any]], judge: str) -> str:
         return statistics.fmean(values[:window]), statistics.fmean(values[-window:])
 
     lines = [
-        f"{len(training)} training steps, {statistics.median(s['timing_s/step'] for s in training):.1f} s each (median)"
+        f"{len(training)} training steps, "
+        f"{statistics.median(s['timing_s/step'] for s in training):.1f} s each (median)"
     ]
     lines.append(f"  {'':<52} {'start':>7}    {'end':>7}")
     if len(validation) > 1:

@@ -64,7 +64,8 @@ def parse_validation_reference(value: str | int) -> str | int:
     if str(value).isdigit():
         return int(value)
     raise SettingError(
-        f"writing_rl.curriculum.validation_reference is {value!r}: choose first, middle, last or a number from 0"
+        f"writing_rl.curriculum.validation_reference is {value!r}: "
+        "choose first, middle, last or a number from 0"
     )
 
 

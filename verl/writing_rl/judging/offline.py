@@ -121,10 +121,11 @@ def score_text(prompt: str, text: str) -> Score:
     if not words:
         return Score(0.0, {})
     sentences = [tokens for tokens in map(_tokens, _sentences(text)) if tokens]
+    tied = _tied(prompt, sentences)
     parts = {
         "freshness": _freshness(prompt, sentences),
-        "development": _development(sentences),
-        "cohesion": _cohesion(prompt, sentences),
+        "development": _development(sentences, tied),
+        "cohesion": sum(tied) / len(tied),
         "finish": _finish(text, sentences),
         "variety": _variety(words),
     }
@@ -280,28 +281,28 @@ def _freshness(prompt: str, sentences: list[list[str]]) -> float:
     return fresh / total
 
 
-def _development(sentences: list[list[str]]) -> float:
-    """Grows with each sentence that brings at least three new content words, ever more slowly."""
+def _development(sentences: list[list[str]], tied: list[bool]) -> float:
+    """Grows with each tied sentence that brings at least three new content words, ever more slowly."""
     seen: set[str] = set()
     steps = 0.0
-    for sentence in sentences:
+    for sentence, belongs in zip(sentences, tied, strict=True):
         new = set(_content(sentence)) - seen
-        steps += min(1.0, len(new) / 3)
+        steps += min(1.0, len(new) / 3) * belongs
         seen |= new
     return 1 - math.exp(-steps / 4)
 
 
-def _cohesion(prompt: str, sentences: list[list[str]]) -> float:
-    """The share of sentences tied to the prompt or to one of the three sentences before."""
+def _tied(prompt: str, sentences: list[list[str]]) -> list[bool]:
+    """For each sentence, whether it takes up the prompt or one of the three sentences before."""
     asked = set(_content(_tokens(prompt)))
     recent: list[set[str]] = []
-    tied = 0
+    tied = []
     for sentence in sentences:
         content = set(_content(sentence))
         linked = bool(recent) and not _LINKS.isdisjoint(sentence)
-        tied += linked or any(not content.isdisjoint(other) for other in (asked, *recent))
+        tied.append(linked or any(not content.isdisjoint(other) for other in (asked, *recent)))
         recent = [*recent[-2:], content]
-    return tied / len(sentences)
+    return tied
 
 
 def _finish(text: str, sentences: list[list[str]]) -> float:

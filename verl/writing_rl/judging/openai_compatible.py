@@ -25,8 +25,8 @@ class OpenAICompatibleJudge:
         key = os.environ.get(KEY_VARIABLE)
         if not key and not settings.base_url:
             raise SettingError(
-                f"judge {settings.model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an endpoint of "
-                "your own, or JUDGE_MODEL=offline to try the system without a judge model"
+                f"judge {settings.model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an "
+                "endpoint of your own, or JUDGE_MODEL=offline to try the system without a judge model"
             )
         self._settings = settings
         self._templates = templates
@@ -56,7 +56,8 @@ class OpenAICompatibleJudge:
             ) from None
         except openai.NotFoundError as error:
             raise JudgeError(
-                f"judge {self.description} is not there ({error.status_code}): check JUDGE_MODEL and OPENAI_BASE_URL"
+                f"judge {self.description} is not there ({error.status_code}): "
+                "check JUDGE_MODEL and OPENAI_BASE_URL"
             ) from None
         except (TimeoutError, openai.APITimeoutError) as error:
             raise Unscored("timeout", f"no answer within {self._settings.deadline_s:g} s") from error

@@ -24,7 +24,7 @@ CHAT_TEMPLATE = (
 VOCABULARY = 1536
 MAX_POSITIONS = 1024
 
-# Chosen for two CPU cores: wide and shallow learns to take up the prompt's words three times as fast as narrow
+# Chosen for two CPU cores: wide and shallow learns to take up the prompt's words sooner than narrow
 # and deep, and many small batches teach more than few large ones.
 HIDDEN = 160
 LAYERS = 2

@@ -50,7 +50,7 @@ PLOTS = (
         (
             ("Young {n} was chosen to guard a golden {o}.", "The king gave {n} a golden {o} to watch."),
             ("All night she stood awake in the {p}.", "She locked every gate around the {p}."),
-            ("At midnight a thief climbed over the wall.", "Suddenly a masked robber crept inside."),
+            ("At midnight a thief climbed over her wall.", "Suddenly a masked robber crept behind her."),
             ("Quickly {n} rang the bell and called a {h}.", "Her shout woke a strong {h} nearby."),
             ("The {h} caught the stranger by his coat.", "In a moment the {h} blocked the door."),
             ("So the {o} stayed safe, and {n} slept.", "For the rescued {o} {n} earned a medal."),
@@ -84,7 +84,7 @@ PLOTS = (
             ("Bravely {n} entered the great race at the {p}.", "In summer {n} went running at the {p}."),
             ("The prize was a strange {o} of silver.", "More than gold {n} wanted the strange {o}."),
             ("A wise {h} taught her how to breathe.", "Each dawn a {h} trained with her."),
-            ("Halfway she stumbled and hurt her knee.", "Near the bridge a rival pushed ahead."),
+            ("Halfway she stumbled and hurt her knee.", "Near the bridge a rival pushed her aside."),
             (
                 "She remembered the lesson and passed them all.",
                 "With a last effort she crossed the line first.",
@@ -97,9 +97,9 @@ PLOTS = (
         (
             ("Once {n} owned a magic {o} but no money.", "Hunger made {n} sell her magic {o}."),
             ("She spread a blanket at the busy {p}.", "Early she walked toward the crowded {p}."),
-            ("Most people laughed and offered only a penny.", "Nobody believed in its secret power."),
+            ("Most people laughed and offered her a penny.", "Nobody believed in its secret power."),
             ("Then a {h} asked to test its power.", "A curious {h} touched it and gasped."),
-            ("Sparks flew, and roses grew from the ground.", "Soft music filled the street at once."),
+            ("Sparks flew from it, and roses grew.", "Its soft music filled the street."),
             ("The {h} bought the {o}, and {n} ate well.", "So {n} gave the {h} her {o} for gold."),
         ),
     ),
@@ -109,7 +109,7 @@ PLOTS = (
             ("By chance {n} found a stolen {o} in her bag.", "Somebody left a stolen {o} with {n}."),
             ("It belonged to the people of the {p}.", "A label said it came from the {p}."),
             ("The road was long, so she hired a {h}.", "She asked a {h} to drive her there."),
-            ("Heavy rain and mud slowed their journey.", "Twice the wheels sank into deep snow."),
+            ("Heavy rain and mud slowed their journey.", "Twice their wheels sank into deep snow."),
             ("At sunrise they reached the gate with the {o}.", "After three days the {o} arrived safely."),
             ("Now {n} and the {h} were guests at a feast.", "A choir sang for {n} and the {h}."),
         ),

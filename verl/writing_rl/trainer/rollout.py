@@ -23,9 +23,9 @@ class ReportingAgentLoopWorker(_AgentLoopWorker):
         try:
             return await super()._run_agent_loop(sampling_params, trajectory, **kwargs)
         except Exception as error:
-            text = str(error).strip().splitlines() or [""]
+            text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
             partition_id = "val" if trajectory["validate"] else "train"
-            tag = {"error": f"{type(error).__name__}: {text[-1][:500]}"}
+            tag = {"error": f"{type(error).__name__}: {text[:500]}"}
             await tq.async_kv_put(key=kwargs["uid"], partition_id=partition_id, tag=tag)
             raise
 

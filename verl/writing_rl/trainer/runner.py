@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 from typing import Any
 
 import ray
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
 from writing_rl.preflight import check_registries
-from writing_rl.trainer.watchdog import Watchdog, wait_for
+from writing_rl.trainer.watchdog import Watchdog, run_watched
 
 # `TaskRunnerV1` is decorated by `ray.remote`, and an actor class cannot be inherited from.
 _TaskRunner: Any = TaskRunnerV1.__ray_metadata__.modified_class
@@ -49,23 +49,7 @@ class WatchedTaskRunner(_TaskRunner):
             RunFailure: A process of the run died, or a rollout failed.
         """
         check_registries()
-        failure: list[BaseException] = []
-
-        def train() -> None:
-            try:
-                super(WatchedTaskRunner, self).run(config)
-            except BaseException as error:
-                failure.append(error)
-
-        # In a thread, because a trainer that waits for a dead process cannot be interrupted, only left.
-        thread = threading.Thread(target=train, name="writing-rl-training", daemon=True)
-        thread.start()
-        try:
-            wait_for(thread, self._watchdog)
-        finally:
-            self._watchdog.stop()
-        if failure:
-            raise failure[0]
+        run_watched(functools.partial(super().run, config), self._watchdog)
 
 
 def _numbered(name: str, handles: list[ray.actor.ActorHandle]) -> dict[str, ray.actor.ActorHandle]:

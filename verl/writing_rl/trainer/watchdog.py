@@ -7,10 +7,9 @@ transfer to vLLM), and a dead process on the other side leaves it waiting.
 from __future__ import annotations
 
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import ray
 from ray.actor import ActorHandle
@@ -105,19 +104,34 @@ def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def wait_for(thread: threading.Thread, watchdog: Watchdog) -> None:
-    """Waits until a thread has finished or something that it needs has died.
+def run_watched(function: Callable[[], None], watchdog: Watchdog) -> None:
+    """Runs a function in a thread until it ends, or until something that it needs has died.
+
+    In a thread, because a trainer that waits for a dead process cannot be interrupted, only left.
 
     Raises:
-        RunFailure: Something has died.
+        RunFailure: Something has died; whatever the function made of that is added to the message.
+        Exception: What the function raised where nothing has died.
     """
-    while thread.is_alive():
-        if watchdog.failed.is_set():
-            # The thread may be about to fail of the same cause with a better message.
-            thread.join(timeout=5.0)
-            if thread.is_alive():
-                assert watchdog.failure is not None
-                raise watchdog.failure
-            return
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="writing-rl-training", daemon=True)
+    thread.start()
+    while thread.is_alive() and not watchdog.failed.is_set():
         thread.join(timeout=0.2)
-        time.sleep(0)
+    # A death shows in two ways, and the other may come a little later.
+    if watchdog.failed.is_set():
+        thread.join(timeout=2 * INTERVAL_S)
+    elif raised:
+        watchdog.failed.wait(timeout=2 * INTERVAL_S)
+    watchdog.stop()
+    if watchdog.failure is not None and (raised or thread.is_alive()):
+        raise watchdog.failure from (raised[0] if raised else None)
+    if raised:
+        raise raised[0]

@@ -1,0 +1,140 @@
+"""Real trainings of a very small model: verl, Ray and vLLM, nothing in their place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+#: Seconds after which a run counts as hanging; a start takes about one minute on two idle cores.
+LONGEST_RUN_S = 600
+#: Marks every process of a run with its folder.
+RUN_VARIABLE = "WRITING_RL_TEST_RUN"
+
+
+@dataclass
+class Run:
+    """A training in a process of its own, whose output is read as it comes."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def output(self) -> str:
+        """Everything that the run has said."""
+        return "\n".join(self.lines)
+
+    def wait_for_line(self, text: str, timeout_s: float = LONGEST_RUN_S) -> None:
+        """Waits until the run says something, and fails where it ends or hangs before."""
+
+        def said_or_ended() -> bool:
+            return any(text in line for line in self.lines) or not self._reader.is_alive()
+
+        with self._changed:
+            self._changed.wait_for(said_or_ended, timeout_s)
+        assert any(text in line for line in self.lines), f"never said {text!r}:\n{self.output[-6000:]}"
+
+    def wait(self, timeout_s: float = LONGEST_RUN_S) -> int:
+        """The exit code; a run that takes longer fails the test."""
+        try:
+            code = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the run has not ended within {timeout_s:g} s:\n{self.output[-6000:]}")
+        self._reader.join(10)
+        return code
+
+    def stop(self) -> None:
+        """Ends what is left of the run."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set and a barely trained model, as the quick start makes them."""
+    from writing_rl.quickstart.base_model import train_base_model
+    from writing_rl.quickstart.dataset import draw_quickstart, to_rows, write_rows
+
+    folder = tmp_path_factory.mktemp("material")
+    texts = draw_quickstart(seed=1, train_rows=16, test_rows=4, corpus_texts=200)
+    write_rows(to_rows(texts.train, "train"), folder / "train.parquet")
+    write_rows(to_rows(texts.test, "test"), folder / "test.parquet")
+    train_base_model(texts.corpus, folder / "base_model", steps=5)
+    return folder
+
+
+@pytest.fixture
+def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
+    """Starts a training of the test's own folder with Hydra overrides."""
+    runs: list[Run] = []
+
+    def start(*overrides: str) -> Run:
+        index = tmp_path / "running_file" / "index_trial.json"
+        create = [sys.executable, str(Path(__file__).parents[2] / "scripts" / "create_index_file.py")]
+        subprocess.run(
+            [
+                *create,
+                "--experiment",
+                "trial",
+                "--data",
+                str(material / "train.parquet"),
+                "--folder",
+                str(index.parent),
+            ],
+            check=True,
+        )
+        environment = {
+            **os.environ,
+            "BASE_MODEL": str(material / "base_model"),
+            "DATA_DIR": str(material),
+            "EXPERIMENT_NAME": "trial",
+            "JUDGE_MODEL": "offline",
+            RUN_VARIABLE: str(tmp_path),
+        }
+        settings = [
+            "profile=cpu",
+            f"writing_rl.index_file={index}",
+            "data.train_batch_size=4",
+            "data.max_response_length=16",
+            "actor_rollout_ref.rollout.n=4",
+            "trainer.total_training_steps=2",
+        ]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "writing_rl.main", *settings, *overrides],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        runs.append(Run(tmp_path, process))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.stop()

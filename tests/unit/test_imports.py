@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PURE = (
+    "writing_rl",
+    "writing_rl.compose",
+    "writing_rl.curriculum.create",
+    "writing_rl.curriculum.index_file",
+    "writing_rl.curriculum.rules",
+    "writing_rl.curriculum.state",
+    "writing_rl.data.samples",
+    "writing_rl.errors",
+    "writing_rl.judging.compare",
+    "writing_rl.judging.judge",
+    "writing_rl.judging.offline",
+    "writing_rl.judging.offline_judge",
+    "writing_rl.judging.openai_compatible",
+    "writing_rl.judging.prompts",
+    "writing_rl.judging.text",
+    "writing_rl.judging.verdict",
+    "writing_rl.main",
+    "writing_rl.preflight",
+    "writing_rl.settings",
+    "writing_rl.summary",
+    "writing_rl.trainer.groups",
+)
+
+
+def test_pure_modules_import_neither_torch_nor_verl() -> None:
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    heavy = sorted({'torch', 'verl', 'ray', 'transformers', 'vllm'} & sys.modules.keys())\n"
+        "    assert not heavy, f'{name} imports {heavy}'\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *PURE], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from writing_rl import preflight
+from writing_rl.curriculum.index_file import write_index
+from writing_rl.data.samples import read_samples
+from writing_rl.errors import DataError, IndexFileError, SettingError, SetupError, UserError
+from writing_rl.settings import Settings
+
+
+@pytest.fixture
+def config(tmp_path: Path, repository: Path) -> DictConfig:
+    """The shipped configuration's own part, with every path below a temporary folder."""
+    config = OmegaConf.load(repository / "verl" / "writing_rl" / "config" / "writing_rl.yaml")
+    config.writing_rl.judge.model = "offline"
+    config.writing_rl.index_file = str(tmp_path / "running_file" / "index.json")
+    config.writing_rl.log_dir = str(tmp_path / "logs")
+    config.trainer.default_local_dir = str(tmp_path / "checkpoints")
+    return config
+
+
+@pytest.fixture
+def settings(config: DictConfig) -> Settings:
+    return Settings.from_config(config.writing_rl)
+
+
+def message_of(kind: type[UserError], check: Callable[..., Any], *args: Any) -> str:
+    with pytest.raises(kind) as error:
+        check(*args)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_shipped_parts_and_settings_pass(config: DictConfig, settings: Settings) -> None:
+    preflight.check_versions()
+    preflight.check_renamed_settings(config)
+    preflight.check_parts(config)
+    preflight.check_outputs(config, settings)
+
+
+def test_another_verl_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "version", lambda name: "0.8.0")
+    message = message_of(SetupError, preflight.check_versions)
+    assert message == "verl is 0.8.0, but this is an extension of 0.9.1: run scripts/setup_env.sh"
+
+
+def test_a_missing_verl_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(preflight, "version", version)
+    assert message_of(SetupError, preflight.check_versions).startswith("verl is not installed: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "new"),
+    [
+        ("reward_model.reward_manager", "parallel", "reward.reward_manager.name"),
+        ("reward_model.num_workers", 4, "reward.num_workers"),
+        ("reward_model.enable", False, "reward.reward_model.enable"),
+        ("reward_model.model.path", "judge", "reward.reward_model.model_path"),
+        ("custom_reward_function.path", "reward.py", "reward.custom_reward_function.path"),
+    ],
+)
+def test_a_setting_that_verl_would_ignore_is_refused_with_its_new_name(
+    config: DictConfig, old: str, value: Any, new: str
+) -> None:
+    OmegaConf.update(config, old, value, force_add=True)
+    message = message_of(SettingError, preflight.check_renamed_settings, config)
+    assert message == f"{old} has no effect in verl 0.9.1: use {new}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("reward.reward_manager.name", "naive"),
+        ("trainer.v1.trainer_mode", "sync"),
+        ("trainer.v1.sampler.custom_sampler.name", "ReplayBuffer"),
+        ("trainer.v1.sampler.custom_sampler", None),
+    ],
+)
+def test_a_part_that_is_not_ours_is_refused(config: DictConfig, setting: str, value: Any) -> None:
+    OmegaConf.update(config, setting, value)
+    message = message_of(SettingError, preflight.check_parts, config)
+    assert message.startswith(setting)
+    assert f"is {value}: it must be " in message
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
+    assert message_of(SettingError, preflight.check_model, str(tmp_path)) == (
+        f"BASE_MODEL is {tmp_path}, which holds no Hugging Face checkpoint (no config.json)"
+    )
+
+
+@pytest.mark.parametrize("path", ["/no/such/folder", "./model", "../model", "~/no-such-model"])
+def test_a_path_that_does_not_exist_is_named(path: str) -> None:
+    assert message_of(SettingError, preflight.check_model, path).startswith(f"BASE_MODEL is {path}, ")
+
+
+def test_a_checkpoint_or_a_name_on_the_hub_passes(tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
+    preflight.check_model(str(tmp_path))
+    preflight.check_model("organization/model")
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_file"),
+    [("writing_rl.log_dir", False), ("trainer.default_local_dir", False), ("writing_rl.index_file", True)],
+)
+def test_an_output_that_cannot_be_written_is_named(
+    config: DictConfig, tmp_path: Path, setting: str, is_file: bool
+) -> None:
+    (tmp_path / "a_file").touch()
+    folder = tmp_path / "a_file" / "folder"
+    OmegaConf.update(config, setting, str(folder / "index.json" if is_file else folder))
+    settings = Settings.from_config(config.writing_rl)
+    message = message_of(SetupError, preflight.check_outputs, config, settings)
+    assert message == f"{folder} ({setting}) cannot be written to: Not a directory"
+
+
+def test_a_full_disk_is_named(
+    config: DictConfig, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 2**20))
+    message = message_of(SetupError, preflight.check_outputs, config, settings)
+    assert message == (
+        f"{settings.log_dir} (writing_rl.log_dir) has 5 MiB free, a run needs at least 1024 MiB: free some, or set "
+        "writing_rl.log_dir to another disk"
+    )
+
+
+MakeRow = Callable[..., dict[str, Any]]
+WriteParquet = Callable[[Path, list[dict[str, Any]]], Path]
+
+
+@pytest.mark.parametrize(("split", "other"), [("train", "test"), ("test", "train")])
+def test_a_set_used_for_the_other_purpose_is_named(
+    tmp_path: Path, make_row: MakeRow, write_parquet: WriteParquet, split: str, other: str
+) -> None:
+    path = str(write_parquet(tmp_path / "set.parquet", [make_row(0, split=split), make_row(1, split=other)]))
+    assert message_of(DataError, preflight.check_data, path, split) == (
+        f"{path}, row 1: extra_info.split is '{other}', but this file is used as the {split} set"
+    )
+
+
+def test_a_good_set_passes(tmp_path: Path, make_row: MakeRow, write_parquet: WriteParquet) -> None:
+    path = write_parquet(tmp_path / "set.parquet", [make_row(0), make_row(1)])
+    assert preflight.check_data(str(path), "train") == read_samples(path)
+
+
+@pytest.fixture
+def check_indexes(
+    tmp_path: Path, settings: Settings, make_row: MakeRow, write_parquet: WriteParquet
+) -> Callable[[dict[str, int] | None], None]:
+    """Checks an index file of a given content against three samples of three references each."""
+    path = write_parquet(tmp_path / "train.parquet", [make_row(number) for number in (3, 5, 8)])
+
+    def check(indexes: dict[str, int] | None) -> None:
+        if indexes is not None:
+            write_index(settings.index_file, indexes)
+        preflight.check_index_file(settings, read_samples(path), str(path))
+
+    return check
+
+
+def test_an_index_file_that_covers_the_data_passes(check_indexes: Callable[..., None]) -> None:
+    check_indexes({"3": 0, "5": 2, "8": 1})
+
+
+@pytest.mark.parametrize(
+    ("indexes", "complaint"),
+    [
+        (None, " does not exist: make it with scripts/create_index_file.py"),
+        (
+            {"3": 0},
+            " lacks 2 of 3 samples, the first is id 5: complete it with scripts/create_index_file.py",
+        ),
+        (
+            {"3": 0, "5": 0, "8": 0, "9": 0},
+            ", id 9: the training data has no such sample; is this its index file?",
+        ),
+        (
+            {"3": 0, "5": 3, "8": 0},
+            ", id 5: the index is 3, but the sample has 3 reference(s), so the highest is 2",
+        ),
+    ],
+)
+def test_an_index_file_that_does_not_fit_is_named(
+    settings: Settings,
+    check_indexes: Callable[..., None],
+    indexes: dict[str, int] | None,
+    complaint: str,
+) -> None:
+    assert message_of(IndexFileError, check_indexes, indexes) == settings.index_file + complaint
+
+
+def test_data_without_a_key_is_named_before_the_index_file(
+    tmp_path: Path, settings: Settings, make_row: MakeRow, write_parquet: WriteParquet
+) -> None:
+    path = write_parquet(tmp_path / "train.parquet", [make_row(1), make_row(1)])
+    message = message_of(DataError, preflight.check_index_file, settings, read_samples(path), str(path))
+    assert message.startswith(f"{path}, rows 0 and 1 have the same ")
