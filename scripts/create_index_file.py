@@ -22,14 +22,14 @@ def main() -> None:
     )
     parser.add_argument(
         "--experiment",
-        default=os.environ.get("EXPERIMENT_NAME", "writing-rl"),
+        default=os.environ.get("EXPERIMENT_NAME") or "writing-rl",
         help="name of the experiment (default: EXPERIMENT_NAME, here %(default)s)",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--data",
         type=Path,
-        default=Path(os.environ.get("DATA_DIR", "data"), "train.parquet"),
+        default=Path(os.environ.get("DATA_DIR") or "data", "train.parquet"),
         help="the training set that the file is for (default: train.parquet in DATA_DIR, here %(default)s)",
     )
     source.add_argument(

@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 # A machine under load must not fail a property that holds.
-hypothesis.settings.register_profile("writing_rl", deadline=None)
+hypothesis.settings.register_profile("writing_rl", deadline=None, max_examples=60)
 hypothesis.settings.load_profile("writing_rl")
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -18,9 +18,9 @@ GROUND_TRUTH = {
     "id": 4,
 }
 GOOD = (
-    "The sea was calm when Mara pushed the boat off the sand. She rowed past the pier and listened. A gull followed "
-    "her as far as the last buoy, where the water turned dark. There she let the letter go. On the way home, rain "
-    "fell on the sea, and she was not sad any more."
+    "The sea was calm when Mara pushed the boat off the sand. She rowed past the pier and listened. A gull "
+    "followed her as far as the last buoy, where the water turned dark. There she let the letter go. On the "
+    "way home, rain fell on the sea, and she was not sad any more."
 )
 POOR = "The sea. The sea. The sea. The sea. The sea. The sea. The sea."
 
@@ -113,11 +113,10 @@ async def test_the_reference_is_the_one_asked_for(index: int, reference: str) ->
     assert result["reference_index"] == float(index)
 
 
-@pytest.mark.parametrize("index", [3, -1])
-async def test_a_reference_that_does_not_exist_is_an_error(index: int) -> None:
+async def test_a_reference_that_does_not_exist_is_an_error() -> None:
     judge = FakeJudge()
-    with pytest.raises((IndexError, ValueError)):
-        await score(judge=judge, strategy=Strategy.DISADVANTAGE, reference_index=index)
+    with pytest.raises(IndexError):
+        await score(judge=judge, strategy=Strategy.DISADVANTAGE, reference_index=3)
     assert judge.questions == []
 
 

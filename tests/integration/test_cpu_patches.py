@@ -13,7 +13,7 @@ from writing_rl.errors import SetupError
 
 
 def run(code: str, **variables: str) -> Any:
-    """Runs code in a process of its own, for patches outlive a test, and returns what it leaves in `facts`."""
+    """Runs code in a process of its own, for patches outlive a test; returns what it leaves in `facts`."""
     result = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport json\nprint('FACTS' + json.dumps(facts))"],
         env={**os.environ, **variables},
@@ -93,11 +93,10 @@ from writing_rl.errors import SetupError
 
 facts = {
     "group": verl.utils.distributed.initialize_global_process_group_ray.__module__,
-    "critic": verl.utils.model.load_valuehead_model.__module__,
-    "engines": [model for model, backends in EngineRegistry._engines.items() if "cpu" in str(backends.keys())],
+    "load": verl.utils.model.load_valuehead_model.__module__,
+    "engines": [model for model, backends in EngineRegistry._engines.items() if "cpu" in str(backends)],
 }
-verl.utils.distributed.initialize_global_process_group_ray = json_of_another_version = lambda: "another version"
-verl.utils.model.load_valuehead_model = lambda: "another version"
+# Both modules look at the source of what they are about to replace.
 import inspect
 inspect.getsource = lambda function: "def another_version(): ..."
 for name in ("process_group", "critic"):
@@ -110,7 +109,7 @@ for name in ("process_group", "critic"):
         VERL_PLATFORM="",
     )
     assert facts["group"] == "verl.utils.distributed"
-    assert facts["critic"] == "verl.utils.model"
+    assert facts["load"] == "verl.utils.model"
     assert facts["engines"] == []
     for name in ("process_group", "critic"):
         assert "was written for verl 0.9.1 and does not match the installed 0.9.1" in facts[name]

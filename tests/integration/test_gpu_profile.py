@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -68,7 +70,9 @@ def test_it_trains_a_critic_and_keeps_a_reference_policy(config: DictConfig) -> 
     assert need_reference_policy(config)
 
 
-def test_verl_accepts_it(config: DictConfig) -> None:
+def test_verl_accepts_it(config: DictConfig, model: Path) -> None:
+    for part in (config.actor_rollout_ref, config.critic):
+        part.model.path = str(model)
     validate_config(
         config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
     )

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -83,22 +82,6 @@ def test_a_plugin_that_was_not_loaded_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A folder that passes for a checkpoint, with a real tokenizer of one token a word."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
-    fast.chat_template = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
-    folder = tmp_path / "model"
-    fast.save_pretrained(folder)
-    (folder / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
-    return folder
-
-
-@pytest.fixture
 def start(
     tmp_path: Path, model: Path, make_row: Callable[..., Any], write_parquet: Callable[..., Path]
 ) -> Callable[..., str]:
@@ -173,3 +156,8 @@ def test_an_index_past_the_last_reference(start: Callable[..., str], tmp_path: P
     path = tmp_path / "running_file" / "index_test.json"
     path.write_text('{"0": 0, "1": 3}')
     assert start().startswith(f"{path}, id 1: the index is 3, ")
+
+
+def test_a_model_that_the_hub_does_not_give(start: Callable[..., str]) -> None:
+    message = start(BASE_MODEL="organization/no-such-model", HF_HUB_OFFLINE="1")
+    assert "organization/no-such-model" in message

@@ -1,4 +1,4 @@
-"""Installs the overlay into clean environments and checks that upstream verl stays itself and gains our modules."""
+"""Installs the overlay into clean environments: upstream verl stays itself and gains our modules."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ PROBE = """
 import importlib, json, sys
 import verl
 names = ["verl.utils.reward_score.judge_prompts", "verl.utils.reward_score.writing_rl",
-         "verl.workers.reward_manager.parallel", "verl.utils.reward_score.gsm8k", "writing_rl", "writing_rl.plugin"]
+         "verl.workers.reward_manager.parallel", "verl.utils.reward_score.gsm8k",
+         "writing_rl", "writing_rl.plugin"]
 facts = {name: importlib.import_module(name).__file__ for name in names}
 facts["verl"] = verl.__file__
 facts["version"] = verl.__version__
@@ -109,8 +110,8 @@ def copy(source: Path, target: Path) -> None:
 def make_environment(folder: Path) -> tuple[Path, Path]:
     """An environment with everything that this one has but ours; upstream's verl is a real copy of its wheel.
 
-    The rest are links: the copies would be gigabytes. Nothing is ever installed into what they point to, since an
-    install of ours only writes into `writing_rl`, its own metadata and `verl`.
+    The rest are links: the copies would be gigabytes. Nothing is ever installed into what they point to,
+    since an install of ours only writes into `writing_rl`, its own metadata and `verl`.
     """
     venv.create(folder, with_pip=False, symlinks=True)
     (packages,) = folder.glob("lib/python*/site-packages")
@@ -147,9 +148,8 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         environment.run(*install, "-e", repository, cwd=folder)
         environment.ours = repository / "verl"
     else:
-        environment.run(
-            "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder / "dist", repository, cwd=folder
-        )  # fmt: skip
+        build = ("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder / "dist")
+        environment.run(*build, repository, cwd=folder)
         (wheel,) = (folder / "dist").iterdir()
         environment.run(*install, wheel, cwd=folder)
     return environment

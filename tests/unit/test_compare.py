@@ -33,7 +33,7 @@ def prefers(text: str) -> FakeJudge:
 
 def says(text: str) -> FakeJudge:
     """A judge that always says the same."""
-    return FakeJudge(lambda question: text)
+    return FakeJudge(lambda _: text)
 
 
 def fails(error: Exception) -> FakeJudge:

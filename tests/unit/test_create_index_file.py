@@ -209,8 +209,8 @@ def test_missing_data_is_one_line(run: Callable[..., Result], tmp_path: Path) ->
     assert run() == Result(
         1,
         "",
-        "Error: data/train.parquet does not exist: make it, or set DATA_DIR to the folder of train.parquet and "
-        "test.parquet\n",
+        "Error: data/train.parquet does not exist: make it, or set DATA_DIR to the folder of train.parquet "
+        "and test.parquet\n",
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -222,8 +222,8 @@ def test_a_bad_row_is_one_line(
     result = run()
     assert result.code == 1
     assert result.error == (
-        "Error: data/train.parquet, row 1: reward_model.ground_truth.target is empty: a sample needs at least one "
-        "reference\n"
+        "Error: data/train.parquet, row 1: reward_model.ground_truth.target is empty: a sample needs at "
+        "least one reference\n"
     )
 
 

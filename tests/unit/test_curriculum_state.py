@@ -66,7 +66,7 @@ class CurriculumMachine(RuleBasedStateMachine):
 
 
 TestCurriculumAgainstAModel = CurriculumMachine.TestCase
-TestCurriculumAgainstAModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestCurriculumAgainstAModel.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 
 
 def curriculum(

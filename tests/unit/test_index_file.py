@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from writing_rl.curriculum.index_file import check_index, read_index, write_index
@@ -45,6 +45,7 @@ def message_of_reading(path: Path) -> str:
     return str(error.value)
 
 
+@settings(max_examples=30, deadline=None)
 @given(indexes=st.dictionaries(st.integers(0, 10**9).map(str), st.integers(0, 99)))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, indexes: dict[str, int]) -> None:
     path = tmp_path_factory.getbasetemp() / "round_trip.json"

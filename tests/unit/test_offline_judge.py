@@ -33,11 +33,9 @@ def test_swapping_the_answers_swaps_the_verdict(prompt: str, answer_a: str, answ
 
 
 @settings(max_examples=30)
-@given(
-    number=st.integers(0, 10**12), unit=st.sampled_from(["words", "sentences", "字", "句"]), text=st.text()
-)
+@given(number=st.integers(0, 9000), unit=st.sampled_from(["words", "sentences", "字", "句"]), text=st.text())
 def test_any_length_may_be_asked(number: int, unit: str, text: str) -> None:
-    assert 0.0 <= score_text(f"{number} {unit}", text).total <= 10.0
+    assert 0.0 <= score_text(f"{10**number if number < 9 else '9' * number} {unit}", text).total <= 10.0
 
 
 @pytest.mark.parametrize("text", ["", " \n", "?!", "。。。"])
@@ -81,6 +79,9 @@ def test_prefers_the_better_text(worse: str) -> None:
         ("Write 20 words.", "word " * 20, "word " * 8),
         ("A 1,000-word essay.", "word " * 1000, "word " * 500),
         ("Three to five sentences, please.", "Yes. No. Yes.", "Yes."),
+        ("Write two hundred words.", "word " * 200, "word " * 100),
+        ("A hundred words, please.", "word " * 100, "word " * 50),
+        ("Five short sentences.", "Yes. No. Yes. No. Yes.", "Yes."),
         ("At least 10 words.", "word " * 15, "word " * 5),
         ("请写一篇不少于20字的作文。", "花" * 25, "花" * 9),
         ("在20字以内写一个故事。", "花" * 18, "花" * 40),

@@ -49,7 +49,7 @@ def test_the_shipped_parts_and_settings_pass(config: DictConfig, settings: Setti
 
 
 def test_another_verl_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "version", lambda name: "0.8.0")
+    monkeypatch.setattr(preflight, "version", lambda _: "0.8.0")
     message = message_of(SetupError, preflight.check_versions)
     assert message == "verl is 0.8.0, but this is an extension of 0.9.1: run scripts/setup_env.sh"
 
@@ -131,11 +131,11 @@ def test_an_output_that_cannot_be_written_is_named(
 def test_a_full_disk_is_named(
     config: DictConfig, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5 * 2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 2**20))
     message = message_of(SetupError, preflight.check_outputs, config, settings)
     assert message == (
-        f"{settings.log_dir} (writing_rl.log_dir) has 5 MiB free, a run needs at least 1024 MiB: free some, or set "
-        "writing_rl.log_dir to another disk"
+        f"{settings.log_dir} (writing_rl.log_dir) has 5 MiB free, a run needs at least 1024 MiB: free "
+        "some, or set writing_rl.log_dir to another disk"
     )
 
 

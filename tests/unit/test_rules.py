@@ -120,5 +120,6 @@ def test_a_wrong_setting_of_validation_is_named(value: object) -> None:
     with pytest.raises(SettingError) as error:
         parse_validation_reference(value)  # type: ignore[arg-type]
     assert str(error.value) == (
-        f"writing_rl.curriculum.validation_reference is {value!r}: choose first, middle, last or a number from 0"
+        f"writing_rl.curriculum.validation_reference is {value!r}: choose first, middle, last or a number "
+        "from 0"
     )

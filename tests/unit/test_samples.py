@@ -18,6 +18,7 @@ MakeRow = Callable[..., dict[str, Any]]
 WriteParquet = Callable[[Path, list[dict[str, Any]]], Path]
 NAN = math.nan
 GROUND_TRUTH = "reward_model.ground_truth"
+TARGET = f"{GROUND_TRUTH}.target"
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def test_a_file_without_rows_is_named(path: Path, make_row: MakeRow) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "complaint"),
     [
-        (f"{GROUND_TRUTH}.target", [], f"{GROUND_TRUTH}.target is empty: a sample needs at least one reference"),
+        (TARGET, [], f"{TARGET} is empty: a sample needs at least one reference"),
         (f"{GROUND_TRUTH}.target", ["good", " "], f"{GROUND_TRUTH}.target[1] is empty, it must be a text"),
         (f"{GROUND_TRUTH}.target", ["good", None], f"{GROUND_TRUTH}.target[1] is None, it must be a text"),
         (f"{GROUND_TRUTH}.target", "", f"{GROUND_TRUTH}.target[0] is empty, it must be a text"),
@@ -244,8 +245,8 @@ def test_repeated_ids_are_starting_references(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage() == (
-        f"{path}: ground_truth.id repeats and extra_info.index is unique, so extra_info.index is the sample's key "
-        "and ground_truth.id its starting reference"
+        f"{path}: ground_truth.id repeats and extra_info.index is unique, so extra_info.index is the "
+        "sample's key and ground_truth.id its starting reference"
     )
 
 

@@ -83,8 +83,8 @@ def test_an_unknown_strategy_names_the_setting_and_the_choices(
     monkeypatch.setenv("JUDGE_MODEL", "offline")
     monkeypatch.setenv("REWARD_STRATEGY", "position-none")
     assert message_of(config) == (
-        "REWARD_STRATEGY (writing_rl.judge.strategy) is 'position-none': choose one of position-disadvantage, "
-        "position-advantage, position-both"
+        "REWARD_STRATEGY (writing_rl.judge.strategy) is 'position-none': choose one of "
+        "position-disadvantage, position-advantage, position-both"
     )
 
 
@@ -94,17 +94,17 @@ PARALLEL = "API_PARALLEL (writing_rl.judge.parallel)"
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("judge.parallel", "many", f"{PARALLEL} is 'many': it must be a number"),
-        ("judge.parallel", None, f"{PARALLEL} is None: it must be a number"),
-        ("judge.parallel", "", f"{PARALLEL} is '': it must be a number"),
+        ("judge.parallel", "many", f"{PARALLEL} is 'many': it must be a whole number"),
+        ("judge.parallel", None, f"{PARALLEL} is None: it must be a whole number"),
+        ("judge.parallel", "", f"{PARALLEL} is '': it must be a whole number"),
         ("judge.parallel", 0, f"{PARALLEL} is 0: it must be at least 1"),
         ("judge.parallel", "-3", f"{PARALLEL} is -3: it must be at least 1"),
-        ("judge.deadline_s", "soon", "writing_rl.judge.deadline_s is 'soon': it must be a number"),
+        ("judge.deadline_s", "soon", "writing_rl.judge.deadline_s is 'soon': it must be a finite number"),
         ("judge.deadline_s", 0, "writing_rl.judge.deadline_s is 0.0: it must be at least 1"),
-        ("judge.deadline_s", "nan", "writing_rl.judge.deadline_s is nan: it must be at least 1"),
+        ("judge.deadline_s", "nan", "writing_rl.judge.deadline_s is 'nan': it must be a finite number"),
         ("judge.max_retries", -1, "writing_rl.judge.max_retries is -1: it must be at least 0"),
         ("judge.temperature", -0.1, "writing_rl.judge.temperature is -0.1: it must be at least 0"),
-        ("judge.temperature", "hot", "writing_rl.judge.temperature is 'hot': it must be a number"),
+        ("judge.temperature", "hot", "writing_rl.judge.temperature is 'hot': it must be a finite number"),
         ("judge.max_tokens", 0, "writing_rl.judge.max_tokens is 0: it must be at least 1"),
         (
             "curriculum.group_rule",
@@ -114,7 +114,8 @@ PARALLEL = "API_PARALLEL (writing_rl.judge.parallel)"
         (
             "curriculum.validation_reference",
             "best",
-            "writing_rl.curriculum.validation_reference is 'best': choose first, middle, last or a number from 0",
+            "writing_rl.curriculum.validation_reference is 'best': choose first, middle, last or a number "
+            "from 0",
         ),
     ],
 )

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import hydra
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
@@ -84,8 +85,8 @@ def train(config: DictConfig) -> None:
         validate_config(
             config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
         )
-    except (AssertionError, ValueError, KeyError) as error:
-        raise SettingError(f"verl does not accept the configuration: {error}") from error
+    except (AssertionError, ValueError, KeyError, InstantiationException) as error:
+        raise SettingError(f"verl does not accept the configuration: {str(error).splitlines()[0]}") from error
     try:
         run_ppo(config, task_runner_class=RemoteTaskRunner)
     except ray.exceptions.RayTaskError as error:

@@ -44,6 +44,7 @@ def check_run(config: DictConfig) -> None:
     check_versions()
     check_renamed_settings(config)
     settings = Settings.from_config(config.writing_rl)
+    check_parallel(config, settings)
     check_parts(config)
     check_model(str(config.actor_rollout_ref.model.path))
     check_outputs(config, settings)
@@ -73,6 +74,15 @@ def check_renamed_settings(config: DictConfig) -> None:
             raise SettingError(f"{old} has no effect in verl {VERL_VERSION}: use {new}")
 
 
+def check_parallel(config: DictConfig, settings: Settings) -> None:
+    """Every reward worker may have at least one judge request in flight."""
+    if settings.judge.parallel < config.reward.num_workers:
+        raise SettingError(
+            f"API_PARALLEL (writing_rl.judge.parallel) is {settings.judge.parallel}, less than the "
+            f"{config.reward.num_workers} reward workers that share it: raise it, or lower reward.num_workers"
+        )
+
+
 def check_parts(config: DictConfig) -> None:
     """Reward manager, trainer and replay buffer are ours: otherwise an unscored rollout trains as 0."""
     parts = {
@@ -83,8 +93,8 @@ def check_parts(config: DictConfig) -> None:
     for setting, ours in parts.items():
         if OmegaConf.select(config, setting) != ours:
             raise SettingError(
-                f"{setting} is {OmegaConf.select(config, setting)}: it must be {ours}, or a rollout without a "
-                "verdict would train as if it had lost"
+                f"{setting} is {OmegaConf.select(config, setting)}: it must be {ours}, or a rollout "
+                "without a verdict would train as if it had lost"
             )
 
 
@@ -151,10 +161,13 @@ def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> N
         return
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        config.actor_rollout_ref.model.tokenizer_path or config.actor_rollout_ref.model.path,
-        trust_remote_code=config.data.trust_remote_code,
-    )
+    path = config.actor_rollout_ref.model.tokenizer_path or config.actor_rollout_ref.model.path
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=config.data.trust_remote_code)
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"BASE_MODEL is {path}, whose tokenizer cannot be loaded: {str(error).splitlines()[0]}"
+        ) from None
     limit = int(config.data.max_prompt_length)
     for path, samples in sets.items():
         for number, sample in enumerate(samples):

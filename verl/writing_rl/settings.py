@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -60,7 +61,7 @@ class Settings:
             log_dir=str(block["log_dir"]),
             judge=JudgeSettings(
                 model=str(judge["model"]),
-                strategy=_member(Strategy, judge["strategy"], "REWARD_STRATEGY (writing_rl.judge.strategy)"),
+                strategy=member(Strategy, judge["strategy"], "REWARD_STRATEGY (writing_rl.judge.strategy)"),
                 base_url=judge["base_url"] or None,
                 parallel=_number(judge, "parallel", int, 1, "API_PARALLEL (writing_rl.judge.parallel)"),
                 deadline_s=_number(judge, "deadline_s", float, 1),
@@ -68,13 +69,23 @@ class Settings:
                 temperature=_number(judge, "temperature", float, 0),
                 max_tokens=_number(judge, "max_tokens", int, 1),
             ),
-            rewards=Rewards(**{name: float(block["reward"][name]) for name in ("win", "tie", "loss")}),
-            group_rule=_member(GroupRule, curriculum["group_rule"], "writing_rl.curriculum.group_rule"),
+            rewards=Rewards(
+                **{
+                    name: _number(block["reward"], name, float, -math.inf, f"writing_rl.reward.{name}")
+                    for name in ("win", "tie", "loss")
+                }
+            ),
+            group_rule=member(GroupRule, curriculum["group_rule"], "writing_rl.curriculum.group_rule"),
             validation_reference=parse_validation_reference(curriculum["validation_reference"]),
         )
 
 
-def _member(kind: type[E], value: Any, setting: str) -> E:
+def member(kind: type[E], value: Any, setting: str) -> E:
+    """The member of an enumeration that a setting names.
+
+    Raises:
+        SettingError: It names none; the message lists them.
+    """
     try:
         return kind(str(value))
     except ValueError:
@@ -86,8 +97,14 @@ def _number(block: Mapping[str, Any], key: str, kind: type, least: float, settin
     setting = setting or f"writing_rl.judge.{key}"
     try:
         value = kind(block[key])
-    except (TypeError, ValueError):
-        raise SettingError(f"{setting} is {block[key]!r}: it must be a number") from None
-    if not value >= least:
+        exact = value == float(block[key])
+    except (OverflowError, TypeError, ValueError):
+        exact = False
+    if not exact:
+        number = "a whole number" if kind is int else "a finite number"
+        raise SettingError(f"{setting} is {block[key]!r}: it must be {number}")
+    if not math.isfinite(value):
+        raise SettingError(f"{setting} is {value}: it must be a finite number")
+    if value < least:
         raise SettingError(f"{setting} is {value}: it must be at least {least:g}")
     return value

@@ -19,7 +19,7 @@ from writing_rl.errors import SettingError, Unscored
 from writing_rl.judging.compare import compare
 from writing_rl.judging.judge import Judge, Templates, make_judge
 from writing_rl.judging.verdict import Outcome, Rewards, Strategy
-from writing_rl.settings import JudgeSettings
+from writing_rl.settings import JudgeSettings, member
 
 TEMPLATES = Templates(default=JUDGE_PROMPT, with_criteria=JUDGE_PROMPT_WITH_CRITERIA)
 
@@ -53,11 +53,14 @@ async def compute_score(
 
     Raises:
         Unscored: The comparison got no verdict. It has no score, and none is made up.
+        IndexError: The sample has no such reference.
         JudgeError: The judge cannot be used at all.
         SettingError: No judge is set.
     """
     environment = None if judge and strategy else _environment()
     references = references_of(ground_truth)
+    if not 0 <= reference_index < len(references):
+        raise IndexError(f"reference {reference_index} of a sample that has {len(references)}")
     comparison = await compare(
         judge or environment[0],
         strategy or environment[1],
@@ -83,7 +86,9 @@ def _environment() -> tuple[Judge, Strategy]:
     model = os.environ.get("JUDGE_MODEL")
     if not model:
         raise SettingError("no judge is set: set JUDGE_MODEL, or JUDGE_MODEL=offline for the offline judge")
-    strategy = Strategy(os.environ.get("REWARD_STRATEGY", Strategy.DISADVANTAGE.value))
+    strategy = member(
+        Strategy, os.environ.get("REWARD_STRATEGY") or Strategy.DISADVANTAGE.value, "REWARD_STRATEGY"
+    )
     settings = JudgeSettings(
         model=model, base_url=os.environ.get("OPENAI_BASE_URL") or None, strategy=strategy
     )

@@ -8,7 +8,6 @@ holds its share of the judge requests that may be in flight.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import Any
 
@@ -22,7 +21,7 @@ from writing_rl.curriculum.owner import connect
 from writing_rl.curriculum.rules import validation_index
 from writing_rl.data.samples import references_of
 from writing_rl.errors import Unscored
-from writing_rl.judging.judge import make_judge
+from writing_rl.judging.judge import LimitedJudge, make_judge
 from writing_rl.judging.verdict import Outcome
 from writing_rl.settings import Settings
 
@@ -41,7 +40,9 @@ class ParallelRewardManager(RewardManagerBase):
     ) -> None:
         super().__init__(config, tokenizer, compute_score)
         self.settings = Settings.from_config(config.writing_rl)
-        self.judge = make_judge(self.settings.judge, writing_rl.TEMPLATES)
+        # The workers share the requests in flight evenly; the pre-flight makes sure that each gets one.
+        share = self.settings.judge.parallel // config.reward.num_workers
+        self.judge = LimitedJudge(make_judge(self.settings.judge, writing_rl.TEMPLATES), share)
         # verl always injects a `compute_score` of its own that knows no writing; only a function that the
         # user named in the configuration takes the place of ours.
         custom = bool(config.reward.custom_reward_function.path)
@@ -50,7 +51,6 @@ class ParallelRewardManager(RewardManagerBase):
             inspect.unwrap(getattr(self.compute_score, "func", self.compute_score))
         ):
             raise TypeError("the reward manager `parallel` needs an async reward function")
-        self._slots = asyncio.Semaphore(share(self.settings.judge.parallel, config.reward.num_workers))
         self._owner: ray.actor.ActorHandle | None = None
 
     @property
@@ -97,26 +97,25 @@ class ParallelRewardManager(RewardManagerBase):
     async def _score(
         self, data_source: str, response: str, ground_truth: dict, extra_info: dict, index: int
     ) -> dict[str, Any]:
-        async with self._slots:
-            try:
-                result = await self.compute_score(
-                    data_source=data_source,
-                    solution_str=response,
-                    ground_truth=ground_truth,
-                    extra_info=extra_info,
-                    reference_index=index,
-                    judge=self.judge,
-                    strategy=self.settings.judge.strategy,
-                    rewards=self.settings.rewards,
-                )
-            except Unscored as unscored:
-                result = {
-                    "score": 0.0,
-                    "outcome": Outcome.UNSCORED.value,
-                    "reason": unscored.reason,
-                    "flipped": 0.0,
-                    "reference_index": float(index),
-                }
+        try:
+            result = await self.compute_score(
+                data_source=data_source,
+                solution_str=response,
+                ground_truth=ground_truth,
+                extra_info=extra_info,
+                reference_index=index,
+                judge=self.judge,
+                strategy=self.settings.judge.strategy,
+                rewards=self.settings.rewards,
+            )
+        except Unscored as unscored:
+            result = {
+                "score": 0.0,
+                "outcome": Outcome.UNSCORED.value,
+                "reason": unscored.reason,
+                "flipped": 0.0,
+                "reference_index": float(index),
+            }
         return {
             **result,
             "scored": float(result["outcome"] != Outcome.UNSCORED.value),
@@ -128,8 +127,3 @@ class ParallelRewardManager(RewardManagerBase):
         ids = item.batch["responses"]
         length = int(item.batch["attention_mask"][-ids.shape[-1] :].sum())
         return self.tokenizer.decode(ids[:length], skip_special_tokens=True)
-
-
-def share(total: int, workers: int) -> int:
-    """How many of `total` requests in flight one of `workers` processes may have."""
-    return max(1, total // workers)

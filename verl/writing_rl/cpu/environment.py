@@ -8,8 +8,9 @@ VARIABLES = {
     "VERL_PLATFORM": "cpu",
     # vLLM would keep one core for itself and bind its only worker to one of the others.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    # The phases of a step come one after the other, so each may use every core.
-    "OMP_NUM_THREADS": str(os.cpu_count() or 1),
+    # Small models gain nothing from a second thread, and threads that spin for each other lose a factor of
+    # seven as soon as another process of the run wants their core. Set it higher for larger models.
+    "OMP_NUM_THREADS": "1",
 }
 
 

@@ -103,7 +103,7 @@ def write_index(path: str | Path, indexes: Mapping[str, int]) -> None:
 
 
 def _as_number(key: str) -> tuple[int, int | str]:
-    return (0, int(key)) if key.isdigit() else (1, key)
+    return (0, int(key)) if key.isascii() and key.isdigit() else (1, key)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -61,7 +61,7 @@ def parse_validation_reference(value: str | int) -> str | int:
     """
     if str(value) in ("first", "middle", "last"):
         return str(value)
-    if str(value).isdigit():
+    if str(value).isascii() and str(value).isdigit():
         return int(value)
     raise SettingError(
         f"writing_rl.curriculum.validation_reference is {value!r}: "

@@ -109,6 +109,11 @@ class Curriculum:
         )
 
     def restore(self, indexes: Mapping[str, int]) -> None:
-        """Takes another state over, such as a checkpoint's; samples that it lacks keep theirs."""
-        self.indexes.update({key: index for key, index in indexes.items() if key in self.references})
+        """Takes another state over, such as a checkpoint's.
+
+        Samples that it lacks keep theirs; a sample that has fewer references today gets its last one.
+        """
+        for key, index in indexes.items():
+            if key in self.references:
+                self.indexes[key] = min(index, self.references[key] - 1)
         self._outcomes.clear()

@@ -71,7 +71,7 @@ def read_samples(path: str | Path) -> list[Sample]:
         if missing:
             raise DataError(f"{path} lacks the column {', '.join(missing)}: it needs {', '.join(COLUMNS)}")
         rows = parquet.read(columns=list(COLUMNS)).to_pylist()
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} is no readable parquet file: {str(error).splitlines()[0]}") from None
     if not rows:
         raise DataError(f"{path} has no rows")
@@ -95,7 +95,12 @@ def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
             raise fail(f"{name} is {'empty' if isinstance(value, str) else repr(value)}, it must be a text")
         return value
 
-    ground_truth = (row["reward_model"] or {}).get("ground_truth")
+    def mapping(name: str) -> Mapping[str, Any]:
+        # A column of NaN or of texts is what a lost conversion leaves of a nested one.
+        return row[name] if isinstance(row[name], Mapping) else {}
+
+    text(row["data_source"], "data_source")
+    ground_truth = mapping("reward_model").get("ground_truth")
     if not isinstance(ground_truth, Mapping):
         raise fail("reward_model.ground_truth is missing")
     absent = [key for key in ("prompt", "target", "id") if key not in ground_truth]
@@ -116,11 +121,11 @@ def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
     if not isinstance(messages, list) or not messages:
         raise fail("prompt is no list of messages with role and content")
     for message in messages:
-        if not isinstance(message, Mapping) or "role" not in message:
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
             raise fail("prompt is no list of messages with role and content")
         text(message.get("content"), f"the {message['role']} message of prompt")
 
-    extra = row["extra_info"] or {}
+    extra = mapping("extra_info")
     split = extra.get("split")
     if split not in ("train", "test"):
         raise fail(f"extra_info.split is {split!r}, it must be 'train' or 'test'")
@@ -152,7 +157,7 @@ class SampleKeys:
 
     def start(self, sample: Sample) -> int:
         """The reference that a sample starts with."""
-        return min(sample.id, len(sample.references) - 1) if self.by_index else 0
+        return max(0, min(sample.id, len(sample.references) - 1)) if self.by_index else 0
 
 
 def sample_keys(samples: Sequence[Sample], path: str | Path) -> SampleKeys:

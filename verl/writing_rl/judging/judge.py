@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,6 +64,20 @@ class Judge(Protocol):
             JudgeError: No question can be answered (wrong key, unknown model).
         """
         ...
+
+
+class LimitedJudge:
+    """A judge with a limit on the requests in flight in this process."""
+
+    def __init__(self, judge: Judge, limit: int) -> None:
+        self._judge = judge
+        self._slots = asyncio.Semaphore(limit)
+        self.description = judge.description
+
+    async def answer(self, question: Question) -> str:
+        """The judge's text, once there is room for one more request; see `Judge.answer`."""
+        async with self._slots:
+            return await self._judge.answer(question)
 
 
 def make_judge(settings: JudgeSettings, templates: Templates) -> Judge:

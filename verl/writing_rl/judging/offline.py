@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from writing_rl.judging.asked_length import NUMBER_WORDS, asked_length
+
 # What each part counts for. A part that does not apply to a prompt is left out, and the rest are scaled up.
 WEIGHTS = {
     "coverage": 2.5,
@@ -60,35 +62,6 @@ _LINKS = _words(
     "he she it they him her them his hers its their this that these those i we you my our me us "
     "他 她 它 们 这 那 此 其 我 你"
 )
-
-_NUMBER_WORDS = {
-    **{"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9},
-    **{"ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40},
-    **{"fifty": 50, "hundred": 100, "thousand": 1000},
-}
-_CJK_DIGITS = {digit: value for value, digit in enumerate("零一二三四五六七八九")} | {"两": 2}
-_NUMBER = r"\d[\d,]*|" + "|".join(sorted(_NUMBER_WORDS, key=len, reverse=True))
-_ENGLISH_LENGTH = re.compile(
-    rf"(?P<bound>at least|no (?:less|fewer) than|more than|over|minimum of|at most|no more than|"
-    rf"not more than|less than|fewer than|under|up to|within|maximum of)?\s*(?:a |an |about |around |some )?"
-    rf"\b(?P<low>{_NUMBER})(?:\s*(?:-|–|—|to|and|or)\s*(?P<high>{_NUMBER}))?[\s-]+(?:\w+\s)?"
-    rf"(?P<unit>word|sentence|paragraph|character)s?\b",
-    re.IGNORECASE,
-)
-_CHINESE_LENGTH = re.compile(
-    r"(?P<bound>不少于|不低于|至少|超过|不超过|不多于|最多|少于)?\s*"
-    r"(?P<low>\d+|[一二三四五六七八九两]?[十百千][一二三四五六七八九]?[百十]?|[一二三四五六七八九两])"
-    r"(?:\s*(?:-|–|—|~|～|到|至)\s*(?P<high>\d+))?\s*个?(?P<unit>字|词|句|段)(?P<after>以上|以内|以下|之内)?"
-)
-_AT_LEAST = frozenset(
-    {"at least", "no less than", "no fewer than", "more than", "over", "minimum of"}
-    | {"不少于", "不低于", "至少", "超过", "以上"}
-)
-_AT_MOST = frozenset(
-    {"at most", "no more than", "not more than", "less than", "fewer than", "under", "up to", "within"}
-    | {"maximum of", "不超过", "不多于", "最多", "少于", "以内", "以下", "之内"}
-)
-_UNITS = {"词": "word", "字": "word", "句": "sentence", "段": "paragraph"}
 
 _VARIETY_WINDOW = 50
 _NGRAM = 4
@@ -203,7 +176,7 @@ def _content(words: list[str]) -> list[str]:
 
 def _coverage(prompt: str, words: list[str]) -> float | None:
     """The share of what the prompt is about that the text takes up; None for a prompt about nothing."""
-    task = {_stem(word) for word in _TASK_WORDS} | {_stem(word) for word in _NUMBER_WORDS}
+    task = {_stem(word) for word in _TASK_WORDS} | {_stem(word) for word in NUMBER_WORDS}
     asked = {word for word in _content(_tokens(prompt)) if word not in task and not word.isdigit()}
     if not asked:
         return None
@@ -214,7 +187,7 @@ def _coverage(prompt: str, words: list[str]) -> float | None:
 
 def _length(prompt: str, text: str, words: int, sentences: int) -> float | None:
     """How near the text is to the length asked for: 1 within the range, then the ratio; None if not asked."""
-    asked = _asked_length(prompt)
+    asked = asked_length(prompt)
     if asked is None:
         return None
     low, high, unit = asked
@@ -226,42 +199,6 @@ def _length(prompt: str, text: str, words: int, sentences: int) -> float | None:
     }
     count = counts[unit]
     return max(0.0, 1.0 - 1.5 * max(0.0, 1 - count / low, 1 - high / count))
-
-
-def _asked_length(prompt: str) -> tuple[float, float, str] | None:
-    """Reads "500 words", "three to five sentences", "不少于800字" …; the first mention counts."""
-    match = _ENGLISH_LENGTH.search(prompt) or _CHINESE_LENGTH.search(prompt)
-    if match is None:
-        return None
-    low = _number(match["low"])
-    high = _number(match["high"]) if match["high"] else low
-    if low < 1 or high < low:
-        return None
-    unit = _UNITS.get(match["unit"], match["unit"].lower())
-    bounds = {(match["bound"] or "").lower(), match.groupdict().get("after") or ""}
-    if bounds & _AT_LEAST:
-        return low, math.inf if unit == "sentence" else 2.0 * low, unit
-    if bounds & _AT_MOST:
-        return 0.6 * low, high, unit
-    # Nobody counts words exactly; sentences and paragraphs are counted.
-    slack = 0.1 if unit in ("word", "character") else 0.0
-    return low * (1 - slack), high * (1 + slack), unit
-
-
-def _number(text: str) -> int:
-    text = text.lower().replace(",", "")
-    if text.isdigit():
-        return int(text)
-    if text in _NUMBER_WORDS:
-        return _NUMBER_WORDS[text]
-    total, digit = 0, 0
-    for character in text:
-        if character in _CJK_DIGITS:
-            digit = _CJK_DIGITS[character]
-        else:
-            total += (digit or 1) * {"十": 10, "百": 100, "千": 1000}[character]
-            digit = 0
-    return total + digit
 
 
 def _freshness(prompt: str, sentences: list[list[str]]) -> float:

@@ -22,12 +22,13 @@ class OpenAICompatibleJudge:
     """
 
     def __init__(self, settings: JudgeSettings, templates: Templates) -> None:
-        key = os.environ.get(KEY_VARIABLE)
+        key = os.environ.get(KEY_VARIABLE, "").strip()
         if not key and not settings.base_url:
             raise SettingError(
                 f"judge {settings.model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an "
                 "endpoint of your own, or JUDGE_MODEL=offline to try the system without a judge model"
             )
+        self._key = key
         self._settings = settings
         self._templates = templates
         # The client retries time-outs, 429 (honouring Retry-After) and 5xx with exponential backoff and
@@ -43,13 +44,14 @@ class OpenAICompatibleJudge:
     async def answer(self, question: Question) -> str:
         """The judge's text; see `Judge.answer`."""
         try:
-            async with asyncio.timeout(self._settings.deadline_s):
-                completion = await self._client.chat.completions.create(
-                    model=self._settings.model,
-                    messages=self._templates.messages(question),  # type: ignore[arg-type]
-                    temperature=self._settings.temperature,
-                    max_tokens=self._settings.max_tokens,
-                )
+            request = self._client.chat.completions.create(
+                model=self._settings.model,
+                messages=self._templates.messages(question),  # type: ignore[arg-type]
+                temperature=self._settings.temperature,
+                max_tokens=self._settings.max_tokens,
+            )
+            # One deadline over all retries, which the client's own time-out is not.
+            completion = await asyncio.wait_for(request, self._settings.deadline_s)
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise JudgeError(
                 f"judge {self.description} refuses the key ({error.status_code}): check {KEY_VARIABLE}"
@@ -59,13 +61,22 @@ class OpenAICompatibleJudge:
                 f"judge {self.description} is not there ({error.status_code}): "
                 "check JUDGE_MODEL and OPENAI_BASE_URL"
             ) from None
-        except (TimeoutError, openai.APITimeoutError) as error:
+        except (asyncio.TimeoutError, openai.APITimeoutError) as error:
             raise Unscored("timeout", f"no answer within {self._settings.deadline_s:g} s") from error
         except openai.APIStatusError as error:
-            raise Unscored(f"http_{error.status_code}", str(error.message)[:200]) from error
+            raise Unscored(f"http_{error.status_code}", self._presentable(error.message)) from None
         except openai.APIError as error:
-            raise Unscored("connection", str(error)[:200]) from error
-        choice = completion.choices[0] if completion.choices else None
-        if choice is None or not choice.message.content:
+            raise Unscored("connection", self._presentable(str(error))) from None
+        except ValueError:
+            raise Unscored("malformed", "the judge's endpoint answered something that is not JSON") from None
+        try:
+            text = completion.choices[0].message.content
+        except (AttributeError, IndexError, TypeError):
+            raise Unscored("malformed", "the judge's endpoint answered without a message") from None
+        if not text:
             raise Unscored("empty", "the judge answered nothing")
-        return choice.message.content
+        return text
+
+    def _presentable(self, message: str) -> str:
+        """An endpoint's error message without the key, which some endpoints repeat in it."""
+        return (message.replace(self._key, "***") if self._key else message)[:200]

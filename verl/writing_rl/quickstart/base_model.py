@@ -14,8 +14,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from writing_rl.quickstart.dataset import messages
 
-# Words that the checkpoint's reader can name: padding is not the end of a turn, so that a model is trained to
-# stop and padding is never mistaken for that.
+# Padding is not the end of a turn: a model that is trained to stop must not take the one for the other.
 PAD, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
@@ -80,7 +79,12 @@ def train_base_model(
     torch.manual_seed(seed)
     model = Qwen2ForCausalLM(_config(tokenizer))
     started = time.perf_counter()
-    loss = _fit(model, texts, pad=int(tokenizer.pad_token_id), steps=steps, seed=seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(_free_cores())
+    try:
+        loss = _fit(model, texts, pad=int(tokenizer.pad_token_id), steps=steps, seed=seed)
+    finally:
+        torch.set_num_threads(threads)
     report = BaseModelReport(
         parameters=model.num_parameters(),
         tokens=sum(len(ids) for ids, _ in texts),
@@ -156,10 +160,18 @@ def _encode(tokenizer: PreTrainedTokenizerFast, prompt: str, story: str) -> tupl
     return [*asked, *told, int(tokenizer.eos_token_id)], len(asked)
 
 
+def _free_cores() -> int:
+    """One or two: so small a model gains nothing from more, and a thread that waits for a busy core costs
+    the other far more than it brings (on a loaded machine, two were ten times slower than one)."""
+    return 2 if (os.cpu_count() or 1) - os.getloadavg()[0] >= 1.5 else 1
+
+
 def _fit(
     model: Qwen2ForCausalLM, texts: Sequence[tuple[list[int], int]], *, pad: int, steps: int, seed: int
 ) -> float:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05, fused=True
+    )
     batches = _batches(texts, pad, torch.Generator().manual_seed(seed))
     losses: list[float] = []
     model.train()
