@@ -11,6 +11,8 @@ VARIABLES = {
     # Small models gain nothing from a second thread, and threads that spin for each other lose a factor of
     # seven as soon as another process of the run wants their core. Set it higher for larger models.
     "OMP_NUM_THREADS": "1",
+    # TransferQueue raises the number of threads to eight for every transfer, with a warning each time.
+    "TQ_NUM_THREADS": "1",
 }
 
 

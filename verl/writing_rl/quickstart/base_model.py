@@ -28,7 +28,7 @@ MAX_POSITIONS = 1024
 HIDDEN = 160
 LAYERS = 2
 HEADS = 5
-STEPS = 1000
+STEPS = 800
 BATCH = 8
 LEARNING_RATE = 4e-3
 WARM_UP_STEPS = 30
@@ -80,7 +80,9 @@ def train_base_model(
     model = Qwen2ForCausalLM(_config(tokenizer))
     started = time.perf_counter()
     threads = torch.get_num_threads()
-    torch.set_num_threads(_free_cores())
+    # So small a model gains nothing from a second thread, and a thread that waits for a busy core costs the
+    # other far more than it brings (on a loaded machine, two were ten times slower than one).
+    torch.set_num_threads(1)
     try:
         loss = _fit(model, texts, pad=int(tokenizer.pad_token_id), steps=steps, seed=seed)
     finally:
@@ -158,12 +160,6 @@ def _encode(tokenizer: PreTrainedTokenizerFast, prompt: str, story: str) -> tupl
     asked = tokenizer.encode(chat, add_special_tokens=False)
     told = tokenizer.encode(story, add_special_tokens=False)
     return [*asked, *told, int(tokenizer.eos_token_id)], len(asked)
-
-
-def _free_cores() -> int:
-    """One or two: so small a model gains nothing from more, and a thread that waits for a busy core costs
-    the other far more than it brings (on a loaded machine, two were ten times slower than one)."""
-    return 2 if (os.cpu_count() or 1) - os.getloadavg()[0] >= 1.5 else 1
 
 
 def _fit(

@@ -11,7 +11,7 @@ from typing import Any
 from writing_rl.judging.offline import score_text
 from writing_rl.quickstart.stories import LEVELS, SYSTEM_PROMPT, Subject, draw_subject, write_story
 
-TRAIN_ROWS = 160
+TRAIN_ROWS = 120
 TEST_ROWS = 96
 CORPUS_TEXTS = 6000
 

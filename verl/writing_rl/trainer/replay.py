@@ -20,7 +20,7 @@ from writing_rl.errors import RunFailure
 from writing_rl.trainer.groups import trainable
 
 #: Seconds between two looks at the queue. verl's 2.0 s are most of a step of a small model.
-POLL_INTERVAL_S = 0.05
+POLL_INTERVAL_S = 0.1
 
 
 class ScoredReplayBuffer(ReplayBuffer):
