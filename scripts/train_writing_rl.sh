@@ -4,7 +4,7 @@
 #   bash scripts/train_writing_rl.sh
 #       The quick start: sets up, makes a small data set and a small model, trains it on the CPU, ends with a summary.
 #
-#   BASE_MODEL=Qwen/Qwen2.5-7B-Instruct JUDGE_MODEL=qwen-plus DASHSCOPE_API_KEY=... EXPERIMENT_NAME=my-writer \
+#   BASE_MODEL=Qwen/Qwen2.5-7B-Instruct JUDGE_MODEL=gpt-4.1 OPENAI_API_KEY=... EXPERIMENT_NAME=my-writer \
 #     bash scripts/train_writing_rl.sh trainer.total_training_steps=405
 #       The real thing on one node with 8 GPUs, on data/train.parquet and data/test.parquet. Run it again to resume.
 #
@@ -23,8 +23,8 @@ REWARD_STRATEGY=${REWARD_STRATEGY:-position-disadvantage} # or position-advantag
 API_PARALLEL=${API_PARALLEL:-64}             # judge requests in flight over the whole run
 WANDB_PROJECT=${WANDB_PROJECT:-writing-rl}   # wandb logs only where WANDB_API_KEY is set
 VERBOSE=${VERBOSE:-}                         # 1: show everything, not only the lines that matter
-# Read where they are needed, never passed on: OPENAI_API_KEY, DASHSCOPE_API_KEY, WANDB_API_KEY; and OPENAI_BASE_URL,
-# PPO_MAX_TOKEN_LEN_PER_GPU.
+# Read where they are needed: OPENAI_BASE_URL, PPO_MAX_TOKEN_LEN_PER_GPU; and, never passed on, OPENAI_API_KEY and
+# WANDB_API_KEY.
 # ----------------------------------------------------------------------------------------------------------------
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -24,6 +24,9 @@ PATHS = (
     "data.val_files",
 )
 
+#: The same, where they are folders.
+MODELS = ("actor_rollout_ref.model.path", "critic.model.path")
+
 
 def resolve(config: DictConfig) -> None:
     """Resolves a configuration in place and makes its paths absolute.
@@ -39,6 +42,10 @@ def resolve(config: DictConfig) -> None:
         OmegaConf.update(
             config, path, os.path.abspath(os.path.expanduser(str(OmegaConf.select(config, path))))
         )
+    for model in MODELS:
+        path = OmegaConf.select(config, model)
+        if path is not None and os.path.isdir(os.path.expanduser(str(path))):  # else a name on the hub
+            OmegaConf.update(config, model, os.path.abspath(os.path.expanduser(str(path))))
     if os.environ.get("WANDB_API_KEY") and "wandb" not in config.trainer.logger:
         with open_dict(config):
             config.trainer.logger = [*config.trainer.logger, "wandb"]

@@ -23,6 +23,11 @@ class OpenAICompatibleJudge:
 
     def __init__(self, settings: JudgeSettings, templates: Templates) -> None:
         key = os.environ.get(KEY_VARIABLE, "").strip()
+        if not key and not settings.base_url and os.environ.get("DASHSCOPE_API_KEY"):
+            raise SettingError(
+                f"judge {settings.model}: DashScope is reached by its OpenAI-compatible endpoint, so set "
+                f"OPENAI_BASE_URL to that endpoint and {KEY_VARIABLE} to your DashScope key"
+            )
         if not key and not settings.base_url:
             raise SettingError(
                 f"judge {settings.model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an "
