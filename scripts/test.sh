@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up, checks format, lint and types, then runs all tests.
 #
-#   bash scripts/test.sh                 # everything, with real trainings: about a quarter of an hour on two cores
+#   bash scripts/test.sh                 # everything, with real trainings: about half an hour on two cores
 #   bash scripts/test.sh tests/unit      # seconds; any arguments go to pytest
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
