@@ -62,6 +62,7 @@ if [ "$PROFILE" = cpu ]; then
   # The lock is complete, so nothing is left to resolve. Modules are compiled once, below, on all cores.
   run_pip --no-deps --no-compile -r requirements.txt
   run_pip --no-deps --no-compile --no-build-isolation ./scripts/vllm-record -e .
+  # Fails for files that are no Python of this version, such as torch's tests of newer syntax; those stay as they are.
   .venv/bin/python -m compileall -q -j 0 .venv/lib/python*/site-packages >>"$log" 2>&1 || true
 else
   echo "Installing verl with vLLM, FSDP and flash-attn for CUDA (log: $log)"
