@@ -12,10 +12,13 @@ from setuptools import setup
 VERL = "verl==0.9.1"
 # `wrapt` defers our registrations until verl imports the registry, so `import verl` costs nothing more.
 COMMON = [
+    "aiohttp",
     "dashscope>=1.24",
     "hydra-core>=1.3",
     "openai>=2",
+    "packaging",
     "pandas>=2.2",
+    "psutil",
     "pyarrow>=19",
     "ray[default]>=2.41",
     "tensorboard",
@@ -34,6 +37,7 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=[
         "writing_rl",
+        "writing_rl.benchmark",
         "writing_rl.cpu",
         "writing_rl.curriculum",
         "writing_rl.data",

@@ -3,16 +3,26 @@
 #
 #   bash scripts/benchmark_quickstart.sh [FOLDER]     # clones into FOLDER (default: a temporary one, removed at the end)
 #
-# For a figure with cold caches, empty pip's first: pip cache purge. Leave the machine alone while it runs.
+# pip's cache is empty for it, as on a fresh machine. Leave the machine alone while it runs.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/help.sh"
+show_help_if_asked "$@"
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 folder=${1:-}
+temporary=
+sampler=
+finish() {
+  if [ -n "$sampler" ]; then kill "$sampler"; fi
+  if [ -n "$temporary" ]; then rm -rf "$temporary"; fi
+}
+trap finish EXIT
 if [ -z "$folder" ]; then
   folder=$(mktemp -d)
-  trap 'rm -rf "$folder"' EXIT
+  temporary=$folder
 fi
 git clone -q "$repository" "$folder/clone"
 cd "$folder/clone"
+export PIP_CACHE_DIR=$folder/pip-cache
 
 used_kib() { awk '/^MemTotal|^MemAvailable/ {v[$1]=$2} END {print v["MemTotal:"] - v["MemAvailable:"]}' /proc/meminfo; }
 now() { date +%s.%N; }
@@ -23,15 +33,15 @@ peak_file=$folder/peak
 echo "$base" >"$peak_file"
 (while sleep 1; do
   used=$(used_kib)
-  [ "$used" -gt "$(cat "$peak_file")" ] && echo "$used" >"$peak_file"
+  if [ "$used" -gt "$(cat "$peak_file")" ]; then echo "$used" >"$peak_file"; fi
 done) &
 sampler=$!
 
-# Seconds from a start of the training script to its first training step.
+# Seconds from a start of the training script to the end of its first training step, with the validation before it.
 first_step() {
   local begin
   begin=$(now)
-  bash scripts/train_writing_rl.sh trainer.total_training_steps=1 trainer.val_before_train=false 2>&1 |
+  bash scripts/train_writing_rl.sh trainer.total_training_steps=1 2>&1 |
     while IFS= read -r line; do
       case $line in "step 1/"*) since "$begin" >"$folder/first" ;; esac
     done
@@ -44,7 +54,6 @@ setup=$(since "$begin")
 bash scripts/train_writing_rl.sh
 total=$(since "$begin")
 second=$(first_step)
-kill "$sampler"
 
 steps=$(.venv/bin/python - <<'PYTHON'
 import statistics

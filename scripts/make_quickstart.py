@@ -61,22 +61,26 @@ def make(out: Path, *, seed: int, force: bool) -> None:
         OSError: if something cannot be written.
         ValueError: if the folder was made with another seed and ``force`` is not set.
     """
-    # Here rather than above, so that --help need not wait for them.
-    from writing_rl.quickstart.dataset import draw_quickstart, to_rows, write_rows
-
+    base_model = out / "base_model"
+    pieces = (out / "train.parquet", out / "test.parquet", base_model)
     out.mkdir(parents=True, exist_ok=True)
     _claim(out / "quickstart.json", seed, force)
+    missing = {piece for piece in pieces if force or not piece.exists()}
+    if not missing:
+        print(f"{out}: data and base model are there already")
+        return
+
+    # Here rather than above, so that neither --help nor a second start waits for them.
+    from writing_rl.quickstart.dataset import draw_quickstart, to_rows, write_rows
+
     texts = draw_quickstart(seed)
-    for split, samples in (("train", texts.train), ("test", texts.test)):
-        path = out / f"{split}.parquet"
-        kept = path.is_file() and not force
-        if not kept:
-            write_rows(to_rows(samples, split), path)
-        print(
-            f"{path}: {len(samples)} rows{' (kept)' if kept else ''}; offline score, worst reference first:"
-        )
-        print("   ", ", ".join(f"{score:.1f}" for score in _mean_scores(samples)))
-    _make_base_model(texts.corpus, out / "base_model", seed=seed, force=force)
+    for path, samples in zip(pieces, (texts.train, texts.test), strict=False):
+        if path in missing:
+            write_rows(to_rows(samples, path.stem), path)
+            print(f"{path}: {len(samples)} prompts; offline score of their references, worst first:")
+            print("   ", ", ".join(f"{score:.1f}" for score in _mean_scores(samples)))
+    if base_model in missing:
+        _make_base_model(texts.corpus, base_model, seed)
 
 
 def _claim(path: Path, seed: int, force: bool) -> None:
@@ -97,12 +101,9 @@ def _mean_scores(samples: "Sequence[Sample]") -> list[float]:
     return [statistics.mean(column) for column in zip(*scores, strict=True)]
 
 
-def _make_base_model(corpus: Sequence[tuple[str, str]], folder: Path, *, seed: int, force: bool) -> None:
-    from writing_rl.quickstart.base_model import is_complete, train_base_model
+def _make_base_model(corpus: Sequence[tuple[str, str]], folder: Path, seed: int) -> None:
+    from writing_rl.quickstart.base_model import train_base_model
 
-    if is_complete(folder) and not force:
-        print(f"{folder}: kept")
-        return
     report = train_base_model(corpus, folder, seed=seed)
     print(
         f"{folder}: {report.parameters:,} parameters, {len(corpus)} texts with {report.tokens:,} tokens, "

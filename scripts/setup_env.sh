@@ -5,6 +5,8 @@
 #   PROFILE=cpu bash scripts/setup_env.sh
 #   PYTHON=python3.12 bash scripts/setup_env.sh
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/help.sh"
+show_help_if_asked "$@"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 fail() { echo "Error: $*" >&2; exit 1; }

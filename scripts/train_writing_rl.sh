@@ -4,7 +4,7 @@
 #   bash scripts/train_writing_rl.sh
 #       The quick start: sets up, makes a small data set and a small model, trains it on the CPU, ends with a summary.
 #
-#   BASE_MODEL=Qwen/Qwen2.5-7B-Instruct JUDGE_MODEL=gpt-4.1 OPENAI_API_KEY=... EXPERIMENT_NAME=my-writer \
+#   BASE_MODEL=Qwen/Qwen2.5-7B-Instruct JUDGE_MODEL=qwen-plus DASHSCOPE_API_KEY=... EXPERIMENT_NAME=my-writer \
 #     bash scripts/train_writing_rl.sh trainer.total_training_steps=405
 #       The real thing on one node with 8 GPUs, on data/train.parquet and data/test.parquet. Run it again to resume.
 #
@@ -12,6 +12,8 @@
 #   --dry-run   print the command that would train, and stop
 #   --help      print this
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/help.sh"
+show_help_if_asked "$@"
 
 # --- settings ---------------------------------------------------------------------------------------------------
 PROFILE=${PROFILE:-}                         # cpu or gpu; empty: by what the machine has
@@ -22,76 +24,84 @@ JUDGE_MODEL=${JUDGE_MODEL:-}                 # model of the judge, or `offline`;
 REWARD_STRATEGY=${REWARD_STRATEGY:-position-disadvantage} # or position-advantage, position-both
 API_PARALLEL=${API_PARALLEL:-64}             # judge requests in flight over the whole run
 WANDB_PROJECT=${WANDB_PROJECT:-writing-rl}   # wandb logs only where WANDB_API_KEY is set
+QUICKSTART_SEED=${QUICKSTART_SEED:-0}        # of the quick start's texts, model and rollouts
 VERBOSE=${VERBOSE:-}                         # 1: show everything, not only the lines that matter
-# Read where they are needed: OPENAI_BASE_URL, PPO_MAX_TOKEN_LEN_PER_GPU; and, never passed on, OPENAI_API_KEY and
-# WANDB_API_KEY.
+# Read where they are needed: OPENAI_BASE_URL, PPO_MAX_TOKEN_LEN_PER_GPU; and, never passed on, OPENAI_API_KEY,
+# DASHSCOPE_API_KEY and WANDB_API_KEY.
 # ----------------------------------------------------------------------------------------------------------------
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# In a function, which bash reads whole: a run of days must survive an edit of this file.
+main() {
+  cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-dry_run=
-overrides=()
-for argument in "$@"; do
-  case $argument in
-    -h | --help) sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
-    --dry-run) dry_run=1 ;;
-    *) overrides+=("$argument") ;;
-  esac
-done
-
-if [ -z "$PROFILE" ]; then
-  PROFILE=$(command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
-fi
-quickstart=
-if [ -z "$BASE_MODEL" ]; then
-  quickstart=1
-  PROFILE=cpu # the quick start's model is made for a CPU
-  QUICKSTART_DIR=data/quickstart
-  BASE_MODEL=$QUICKSTART_DIR/base_model
-  DATA_DIR=${DATA_DIR:-$QUICKSTART_DIR}
-  JUDGE_MODEL=${JUDGE_MODEL:-offline}
-  EXPERIMENT_NAME=${EXPERIMENT_NAME:-quickstart-$(date -u +%Y%m%d-%H%M%S)}
-fi
-DATA_DIR=${DATA_DIR:-data}
-EXPERIMENT_NAME=${EXPERIMENT_NAME:-writing-rl}
-case $EXPERIMENT_NAME in */* | .*) echo "Error: EXPERIMENT_NAME is '$EXPERIMENT_NAME': it names files, so leave out slashes and a leading dot" >&2; exit 1 ;; esac
-export BASE_MODEL DATA_DIR EXPERIMENT_NAME JUDGE_MODEL REWARD_STRATEGY API_PARALLEL WANDB_PROJECT
-
-command=(.venv/bin/python -m writing_rl.main "profile=${quickstart:+quickstart_}$PROFILE" "${overrides[@]+"${overrides[@]}"}")
-if [ -n "$dry_run" ]; then
-  for name in BASE_MODEL DATA_DIR EXPERIMENT_NAME JUDGE_MODEL REWARD_STRATEGY API_PARALLEL WANDB_PROJECT; do
-    printf '%s=%q ' "$name" "${!name}"
+  local dry_run= overrides=() argument
+  for argument in "$@"; do
+    case $argument in
+      --dry-run) dry_run=1 ;;
+      *) overrides+=("$argument") ;;
+    esac
   done
-  printf '%q ' "${command[@]}"
-  echo
-  exit 0
-fi
 
-PROFILE=$PROFILE bash scripts/setup_env.sh
-if [ -n "$quickstart" ]; then
-  .venv/bin/python scripts/make_quickstart.py --out "$QUICKSTART_DIR"
-fi
-.venv/bin/python scripts/create_index_file.py
-
-logs=logs/$EXPERIMENT_NAME
-log=$logs/train-$(date -u +%Y%m%d-%H%M%S).log
-mkdir -p "$logs"
-echo "Training $BASE_MODEL as $EXPERIMENT_NAME on the $PROFILE (log: $log)"
-
-# Everything goes to the log; the terminal shows the lines of ours, without Ray's prefix, and errors.
-show() {
-  if [ -n "$VERBOSE" ]; then cat; else
-    grep --line-buffered -E '\[writing-rl\]|^Error: ' | sed -u -E 's/^.*\[writing-rl\] //'
+  if [ -z "$PROFILE" ]; then
+    PROFILE=$(command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
   fi
+  quickstart=
+  if [ -z "$BASE_MODEL" ]; then
+    quickstart=1
+    PROFILE=cpu # the quick start's model is made for a CPU
+    QUICKSTART_DIR=data/quickstart
+    if [ "$QUICKSTART_SEED" != 0 ]; then QUICKSTART_DIR+=-$QUICKSTART_SEED; fi
+    BASE_MODEL=$QUICKSTART_DIR/base_model
+    DATA_DIR=${DATA_DIR:-$QUICKSTART_DIR}
+    JUDGE_MODEL=${JUDGE_MODEL:-offline}
+    EXPERIMENT_NAME=${EXPERIMENT_NAME:-quickstart-$(date -u +%Y%m%d-%H%M%S)}
+  fi
+  DATA_DIR=${DATA_DIR:-data}
+  EXPERIMENT_NAME=${EXPERIMENT_NAME:-writing-rl}
+  case $EXPERIMENT_NAME in */* | .*) echo "Error: EXPERIMENT_NAME is '$EXPERIMENT_NAME': it names files, so leave out slashes and a leading dot" >&2; exit 1 ;; esac
+  SETTINGS=(BASE_MODEL DATA_DIR EXPERIMENT_NAME JUDGE_MODEL REWARD_STRATEGY API_PARALLEL WANDB_PROJECT)
+  if [ -n "$quickstart" ]; then SETTINGS+=(QUICKSTART_SEED); fi
+  export "${SETTINGS[@]}"
+
+  command=(.venv/bin/python -m writing_rl.main "profile=${quickstart:+quickstart_}$PROFILE" "${overrides[@]+"${overrides[@]}"}")
+  if [ -n "$dry_run" ]; then
+    for name in "${SETTINGS[@]}"; do
+      printf '%s=%q ' "$name" "${!name}"
+    done
+    printf '%q ' "${command[@]}"
+    echo
+    exit 0
+  fi
+
+  PROFILE=$PROFILE bash scripts/setup_env.sh
+  if [ -n "$quickstart" ]; then
+    .venv/bin/python scripts/make_quickstart.py --out "$QUICKSTART_DIR" --seed "$QUICKSTART_SEED"
+  fi
+  .venv/bin/python scripts/create_index_file.py
+
+  logs=logs/$EXPERIMENT_NAME
+  log=$logs/train-$(date -u +%Y%m%d-%H%M%S).log
+  mkdir -p "$logs"
+  echo "Training $BASE_MODEL as $EXPERIMENT_NAME on the $PROFILE (log: $log)"
+
+  # Everything goes to the log; the terminal shows the lines of ours, without Ray's prefix, and errors.
+  show() {
+    if [ -n "$VERBOSE" ]; then cat; else
+      grep --line-buffered -E '\[writing-rl\]|^Error: ' | sed -u -E 's/^.*\[writing-rl\] //'
+    fi
+  }
+  set +e
+  "${command[@]}" 2>&1 | tee "$log" | show
+  status=${PIPESTATUS[0]}
+  set -e
+  if [ "$status" -ne 0 ]; then
+    echo "The training ended with an error (exit code $status); everything it said is in $log" >&2
+    exit "$status"
+  fi
+  echo
+  .venv/bin/python -m writing_rl.summary --log_dir "$logs" --judge "$JUDGE_MODEL"
+  echo "Logs: $logs   Checkpoints: checkpoints/$EXPERIMENT_NAME   Index file: running_file/index_$EXPERIMENT_NAME.json"
 }
-set +e
-"${command[@]}" 2>&1 | tee "$log" | show
-status=${PIPESTATUS[0]}
-set -e
-if [ "$status" -ne 0 ]; then
-  echo "The training ended with an error (exit code $status); everything it said is in $log" >&2
-  exit "$status"
-fi
-echo
-.venv/bin/python -m writing_rl.summary --log_dir "$logs" --judge "$JUDGE_MODEL"
-echo "Logs: $logs   Checkpoints: checkpoints/$EXPERIMENT_NAME   Index file: running_file/index_$EXPERIMENT_NAME.json"
+
+main "$@"
+exit

@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 # A machine under load must not fail a property that holds.
-hypothesis.settings.register_profile("writing_rl", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("writing_rl", deadline=None, max_examples=40)
 hypothesis.settings.load_profile("writing_rl")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -134,6 +134,7 @@ class JudgeServer:
     Attributes:
         url: What `OPENAI_BASE_URL` names.
         replies: The answers to the requests in their order; the last one is repeated.
+        choose: Instead of `replies`, the answer to the request of a number, from 1.
         requests: The bodies of the requests that came in.
         keys: Their `Authorization` headers.
         times: When each of them came in, by a monotonic clock.
@@ -141,10 +142,12 @@ class JudgeServer:
 
     def __init__(self) -> None:
         self.replies = [Reply()]
+        self.choose: Callable[[int], Reply] = lambda number: self.replies[min(number, len(self.replies)) - 1]
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.times: list[float] = []
         self._released = threading.Event()
+        self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
@@ -165,9 +168,11 @@ class JudgeServer:
             def do_POST(self) -> None:
                 server.times.append(time.monotonic())
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                server.requests.append(json.loads(body))
+                with server._lock:
+                    server.requests.append(json.loads(body))
+                    number = len(server.requests)
                 server.keys.append(self.headers.get("Authorization"))
-                reply = server.replies[min(len(server.requests), len(server.replies)) - 1]
+                reply = server.choose(number)
                 if reply.hang:
                     server._released.wait()
                     return

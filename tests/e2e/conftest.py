@@ -13,10 +13,8 @@ from pathlib import Path
 
 import pytest
 
-#: Seconds after which a run counts as hanging; a start takes about one minute on two idle cores.
+#: Seconds after which a run counts as hanging; it takes half a minute on two idle cores.
 LONGEST_RUN_S = 600
-#: Marks every process of a run with its folder.
-RUN_VARIABLE = "WRITING_RL_TEST_RUN"
 
 
 @dataclass
@@ -112,7 +110,6 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
             "DATA_DIR": str(material),
             "EXPERIMENT_NAME": "trial",
             "JUDGE_MODEL": "offline",
-            RUN_VARIABLE: str(tmp_path),
         }
         settings = [
             "profile=cpu",

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 
 import psutil
 import pytest
-
-from tests.e2e.conftest import RUN_VARIABLE
 
 OVERRIDES = ["reward.num_workers=2", "trainer.total_training_steps=100000", "trainer.val_before_train=false"]
 #: A training worker dies in a run of two ranks, where the other waits for it in a collective.
@@ -22,26 +18,28 @@ VICTIMS = {
     "vLLM engine": "VLLM::EngineCore",
     "training worker": "ray::WorkerDict",
     "owner of the reference index": "ray::ReferenceOwner",
+    "pool of judge slots": "ray::SlotPool",
 }
 
 
-def processes_of(run, title: str) -> list[psutil.Process]:
-    """The processes of a run whose title begins with a text."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        cmdline, environment = process.info["cmdline"] or [""], process.info["environ"] or {}
-        if cmdline[0].startswith(title) and environment.get(RUN_VARIABLE) == str(run.folder):
-            found.append(process)
-    return found
+def find(processes: list[psutil.Process], title: str) -> psutil.Process:
+    """The last process with a title; Ray writes it anew for every call, and it may be read half-written."""
+    for _ in range(100):
+        found = [process for process in processes if "".join(process.cmdline()).startswith(title)]
+        if found:
+            return found[-1]
+        time.sleep(0.05)
+    raise AssertionError(f"no process is called {title}: {[process.cmdline() for process in processes]}")
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a_dead_process_ends_the_run_with_its_name(start_training, victim):
     run = start_training(*OVERRIDES, f"trainer.n_gpus_per_node={RANKS.get(victim, 1)}")
     run.wait_for_line("[writing-rl] step 2/")
-    target = processes_of(run, VICTIMS[victim])[-1]
+    processes = psutil.Process(run.process.pid).children(recursive=True)
+    target = find(processes, VICTIMS[victim])
 
-    os.kill(target.pid, signal.SIGKILL)
+    target.kill()
     killed = time.monotonic()
     code = run.wait(timeout_s=LONGEST_END_S)
 
@@ -50,6 +48,5 @@ def test_a_dead_process_ends_the_run_with_its_name(start_training, victim):
     errors = [line for line in run.lines if line.startswith("Error: ")]
     assert len(errors) == 1, run.output[-6000:]
     assert victim in errors[0]
-    left = [process for title in VICTIMS.values() for process in processes_of(run, title)]
-    _, alive = psutil.wait_procs(left, timeout=30)
+    _, alive = psutil.wait_procs(processes, timeout=30)
     assert not alive

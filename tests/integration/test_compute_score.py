@@ -8,7 +8,7 @@ import pytest
 
 from verl.utils.reward_score import writing_rl as reward
 from writing_rl.errors import JudgeError, SettingError, Unscored
-from writing_rl.judging.judge import Question
+from writing_rl.judging.judge import Answer, Question
 from writing_rl.judging.verdict import Rewards, Strategy
 
 GROUND_TRUTH = {
@@ -35,11 +35,11 @@ class FakeJudge:
         self.error = error
         self.questions: list[Question] = []
 
-    async def answer(self, question: Question) -> str:
+    async def answer(self, question: Question) -> Answer:
         self.questions.append(question)
         if self.error:
             raise self.error
-        return self.text
+        return Answer(self.text)
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
 from writing_rl.errors import JudgeError, Unscored
 from writing_rl.judging.compare import Comparison, compare
-from writing_rl.judging.judge import Question
-from writing_rl.judging.verdict import Outcome, Strategy
+from writing_rl.judging.judge import Answer, Question
+from writing_rl.judging.verdict import Outcome, Strategy, Verdict
 
 POLICY, REFERENCE = "The policy's text.", "The reference."
 
@@ -21,9 +22,9 @@ class FakeJudge:
         self._answer = answer
         self.questions: list[Question] = []
 
-    async def answer(self, question: Question) -> str:
+    async def answer(self, question: Question) -> Answer:
         self.questions.append(question)
-        return self._answer(question)
+        return Answer(self._answer(question), prompt_tokens=3, completion_tokens=2, latency_s=0.5)
 
 
 def prefers(text: str) -> FakeJudge:
@@ -136,3 +137,44 @@ async def test_one_lost_order_of_two_leaves_it_unscored(lost: str) -> None:
 async def test_a_judge_that_cannot_be_used_is_no_outcome(strategy: Strategy) -> None:
     with pytest.raises(JudgeError, match="refuses the key"):
         await ask(fails(JudgeError("the judge refuses the key")), strategy)
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+async def test_an_answer_without_a_verdict_is_asked_for_one(strategy: Strategy) -> None:
+    judge = FakeJudge(lambda question: "[[C]]" if question.unread else "Both have their merits.")
+    comparison = await ask(judge, strategy)
+    assert comparison == Comparison(Outcome.TIE)
+    orders = len(strategy.policy_slots)
+    assert [call.verdict for call in comparison.calls] == [None, Verdict.TIE] * orders
+    asked_again = [question for question in judge.questions if question.unread]
+    assert len(asked_again) == orders
+    assert {question.unread for question in asked_again} == {"Both have their merits."}
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
+async def test_it_is_asked_as_often_as_the_setting_says(times: int) -> None:
+    judge = says("Hard to tell.")
+    comparison = await compare(
+        judge, Strategy.ADVANTAGE, prompt="task", response=POLICY, reference=REFERENCE, ask_again=times
+    )
+    assert comparison == Comparison(Outcome.UNSCORED, reason="no_verdict")
+    assert "Hard to tell." in comparison.detail
+    assert len(judge.questions) == len(comparison.calls) == 1 + times
+
+
+async def test_the_other_order_is_waited_for() -> None:
+    done = []
+
+    class Slow(FakeJudge):
+        async def answer(self, question: Question) -> Answer:
+            if question.answer_a == POLICY:
+                raise Unscored("timeout", "too late")
+            await asyncio.sleep(0.05)
+            done.append(question)
+            return Answer("[[A]]")
+
+    comparison = await ask(Slow(str), Strategy.BOTH)
+    assert comparison == Comparison(Outcome.UNSCORED, reason="timeout")
+    assert comparison.detail == "too late"
+    # A request that goes on after its comparison has ended would hold a place that it no longer counts in.
+    assert len(done) == len(comparison.calls) == 1

@@ -19,12 +19,15 @@ PURE = (
     "writing_rl.judging.openai_compatible",
     "writing_rl.judging.prompts",
     "writing_rl.judging.text",
+    "writing_rl.judging.transcript",
+    "writing_rl.judging.usage",
     "writing_rl.judging.verdict",
     "writing_rl.main",
     "writing_rl.preflight",
     "writing_rl.settings",
     "writing_rl.summary",
     "writing_rl.trainer.groups",
+    "writing_rl.versions",
 )
 
 

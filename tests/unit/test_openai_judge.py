@@ -3,19 +3,22 @@ from __future__ import annotations
 import json
 import socket
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from writing_rl.errors import JudgeError, SettingError, Unscored
-from writing_rl.judging.judge import Question, Templates, make_judge
-from writing_rl.judging.openai_compatible import OpenAICompatibleJudge
+from writing_rl.judging.judge import Answer, Question, Templates, make_judge
+from writing_rl.judging.openai_compatible import DASHSCOPE, ENDPOINTS, OpenAICompatibleJudge, endpoint_of
 from writing_rl.settings import JudgeSettings
 
 KEY = "sk-0123456789abcdef"
 TEMPLATES = Templates(
-    default="{prompt}|{answer_a}|{answer_b}", with_criteria="{prompt}|{answer_a}|{answer_b}|{criteria}"
+    default="{prompt}|{answer_a}|{answer_b}",
+    with_criteria="{prompt}|{answer_a}|{answer_b}|{criteria}",
+    ask_again="Verdict?",
 )
 QUESTION = Question("task", "first", "second")
 
@@ -34,13 +37,30 @@ def key(monkeypatch: pytest.MonkeyPatch) -> str:
 async def test_the_judges_text_comes_back(judge_server: Any, reply: Any) -> None:
     judge_server.replies = [reply("Text A is better.\n[[A]]")]
     judge = make(judge_server.url, temperature=0.25, max_tokens=77)
-    assert await judge.answer(QUESTION) == "Text A is better.\n[[A]]"
+    assert await judge.answer(QUESTION) == Answer("Text A is better.\n[[A]]")
     (request,) = judge_server.requests
     assert request["model"] == "judge-1"
     assert request["messages"] == [{"role": "user", "content": "task|first|second"}]
     assert request["temperature"] == 0.25
     assert request["max_tokens"] == 77
     assert judge_server.keys == [f"Bearer {KEY}"]
+
+
+async def test_tokens_are_those_that_the_endpoint_counts(judge_server: Any, reply: Any) -> None:
+    body = json.loads(reply("[[C]]").content()) | {
+        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    }
+    judge_server.replies = [reply(body=json.dumps(body))]
+    assert await make(judge_server.url).answer(QUESTION) == Answer("[[C]]", 11, 7)
+
+
+async def test_an_answer_without_a_verdict_is_answered(judge_server: Any) -> None:
+    await make(judge_server.url).answer(replace(QUESTION, unread="Both are fine."))
+    assert judge_server.requests[0]["messages"] == [
+        {"role": "user", "content": "task|first|second"},
+        {"role": "assistant", "content": "Both are fine."},
+        {"role": "user", "content": "Verdict?"},
+    ]
 
 
 async def test_criteria_choose_the_other_template(judge_server: Any) -> None:
@@ -54,6 +74,30 @@ async def test_an_endpoint_of_ones_own_needs_no_key(
     monkeypatch.delenv("OPENAI_API_KEY")
     await make(judge_server.url).answer(QUESTION)
     assert judge_server.keys == ["Bearer none"]
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "url", "variable"),
+    [
+        ("gpt-4.1", None, None, "OPENAI_API_KEY"),
+        ("qwen-plus", None, DASHSCOPE.url, "DASHSCOPE_API_KEY"),
+        ("Qwen3-Max", None, DASHSCOPE.url, "DASHSCOPE_API_KEY"),
+        ("qwen-plus", "http://here/v1", "http://here/v1", "OPENAI_API_KEY"),
+    ],
+)
+def test_a_models_endpoint_is_the_one_that_is_set_or_that_its_name_stands_for(
+    model: str, base_url: str | None, url: str | None, variable: str
+) -> None:
+    assert endpoint_of(model, base_url) == (url, variable)
+
+
+async def test_dashscope_gets_its_own_key(judge_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENDPOINTS, "judge", DASHSCOPE._replace(url=judge_server.url))
+    with pytest.raises(SettingError, match="set DASHSCOPE_API_KEY"):
+        make(None)
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "another")
+    await make(None).answer(QUESTION)
+    assert judge_server.keys == ["Bearer another"]
 
 
 def test_openais_endpoint_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +115,7 @@ def test_the_model_name_makes_the_judge() -> None:
 async def test_a_busy_endpoint_is_asked_again_when_it_says(judge_server: Any, reply: Any) -> None:
     # The client's own backoff would ask again within half a second.
     judge_server.replies = [reply(status=429, headers={"Retry-After": "1"}), reply("[[B]]")]
-    assert await make(judge_server.url, max_retries=1).answer(QUESTION) == "[[B]]"
+    assert await make(judge_server.url, max_retries=1).answer(QUESTION) == Answer("[[B]]")
     first, second = judge_server.times
     assert second - first >= 1.0
 

@@ -74,11 +74,11 @@ def test_a_template_with_all_placeholders_passes() -> None:
 
 def test_the_template_with_criteria_needs_them() -> None:
     with pytest.raises(SettingError, match=r"JUDGE_PROMPT_WITH_CRITERIA .* \{criteria\}"):
-        Templates(default="{prompt}{answer_a}{answer_b}", with_criteria="{prompt}{answer_a}{answer_b}")
+        Templates("{prompt}{answer_a}{answer_b}", with_criteria="{prompt}{answer_a}{answer_b}", ask_again="")
 
 
 def test_the_shipped_templates_ask_for_everything(shipped: ModuleType) -> None:
-    templates = Templates(default=shipped.JUDGE_PROMPT, with_criteria=shipped.JUDGE_PROMPT_WITH_CRITERIA)
+    templates = Templates(shipped.JUDGE_PROMPT, shipped.JUDGE_PROMPT_WITH_CRITERIA, shipped.ASK_AGAIN)
 
     (plain,) = templates.messages(Question("THE TASK", "FIRST TEXT", "SECOND TEXT"))
     (judged,) = templates.messages(Question("THE TASK", "FIRST TEXT", "SECOND TEXT", "THE CRITERIA"))

@@ -9,6 +9,7 @@ WritingRLError
 │   └── SetupError       the machine or the installation
 ├── Unscored             one comparison got no verdict; never a loss, a tie or a win
 └── RunFailure           a worker of a running training died, or a rollout failed
+    └── RunStopped       the run was ended on purpose, between two steps
 """
 
 from __future__ import annotations
@@ -47,12 +48,18 @@ class Unscored(WritingRLError):
 
     Attributes:
         reason: Short machine-readable cause, such as `timeout` or `no_verdict`.
+        detail: What else is known, such as the last message of the judge's provider.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+        self.detail = detail
 
 
 class RunFailure(WritingRLError):
     """A running training cannot go on; the message names the worker and the cause."""
+
+
+class RunStopped(RunFailure):
+    """A running training was ended on purpose; its last complete step is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from datetime import datetime, timezone
@@ -70,11 +71,28 @@ def train(config: DictConfig) -> None:
         RunFailure: The training could not go on.
     """
     resolve(config)
-    if config.trainer.device == "cpu":
-        from writing_rl.cpu import environment
+    with contextlib.ExitStack() as stack:
+        if config.trainer.device == "cpu":
+            from writing_rl.cpu import environment
 
-        environment.prepare()
+            environment.prepare()
+            warm_up(config, stack)
+        check_and_run(config)
 
+
+def warm_up(config: DictConfig, stack: contextlib.ExitStack) -> None:
+    """Has a fork server start the processes of the run, unless a Ray cluster that runs already does so."""
+    if config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS"):
+        return
+    from writing_rl.cpu.fork_server import PYTHON_VARIABLE, fork_server
+
+    python = stack.enter_context(fork_server())
+    os.environ[PYTHON_VARIABLE] = python
+    OmegaConf.update(config, "ray_kwargs.ray_init.runtime_env.py_executable", python, force_add=True)
+
+
+def check_and_run(config: DictConfig) -> None:
+    """The checks, cheapest first, then verl. Arguments and errors as `train`."""
     from writing_rl.preflight import check_run
 
     check_run(config)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from writing_rl.curriculum.index_file import check_index, read_index
 from writing_rl.data.samples import Sample, read_samples, sample_keys
-from writing_rl.errors import DataError, IndexFileError, JudgeError, SettingError, SetupError, Unscored
-from writing_rl.judging.judge import Question, make_judge
-from writing_rl.judging.verdict import parse_verdict
+from writing_rl.errors import DataError, IndexFileError, JudgeError, SettingError, SetupError
+from writing_rl.judging.compare import compare
+from writing_rl.judging.judge import make_judge
+from writing_rl.judging.verdict import Outcome, Strategy
 from writing_rl.settings import Settings
+from writing_rl.versions import check_versions
 
 VERL_VERSION = "0.9.1"
 #: Less free space than this is no room for a checkpoint and the logs of a run.
@@ -41,10 +42,9 @@ def check_run(config: DictConfig) -> None:
     Raises:
         UserError: The first thing that is wrong.
     """
-    check_versions()
+    check_versions("cpu" if config.trainer.device == "cpu" else "gpu")
     check_renamed_settings(config)
     settings = Settings.from_config(config.writing_rl)
-    check_parallel(config, settings)
     check_parts(config)
     check_model(str(config.actor_rollout_ref.model.path))
     check_outputs(config, settings)
@@ -55,32 +55,11 @@ def check_run(config: DictConfig) -> None:
     check_judge(settings, train[0])
 
 
-def check_versions() -> None:
-    """verl is the version that this code extends."""
-    try:
-        installed = version("verl")
-    except PackageNotFoundError:
-        raise SetupError("verl is not installed: run scripts/setup_env.sh, which makes .venv") from None
-    if installed != VERL_VERSION:
-        raise SetupError(
-            f"verl is {installed}, but this is an extension of {VERL_VERSION}: run scripts/setup_env.sh"
-        )
-
-
 def check_renamed_settings(config: DictConfig) -> None:
     """No setting is used that verl would silently ignore."""
     for old, new in RENAMED.items():
         if OmegaConf.select(config, old) is not None:
             raise SettingError(f"{old} has no effect in verl {VERL_VERSION}: use {new}")
-
-
-def check_parallel(config: DictConfig, settings: Settings) -> None:
-    """Every reward worker may have at least one judge request in flight."""
-    if settings.judge.parallel < config.reward.num_workers:
-        raise SettingError(
-            f"API_PARALLEL (writing_rl.judge.parallel) is {settings.judge.parallel}, less than the "
-            f"{config.reward.num_workers} reward workers that share it: raise it, or lower reward.num_workers"
-        )
 
 
 def check_parts(config: DictConfig) -> None:
@@ -186,19 +165,27 @@ def check_judge(settings: Settings, sample: Sample) -> None:
     from verl.utils.reward_score.writing_rl import TEMPLATES
 
     judge = make_judge(settings.judge, TEMPLATES)
-    question = Question(sample.prompt, sample.references[0], sample.references[-1], sample.criteria)
-    try:
-        answer = asyncio.run(judge.answer(question))
-    except Unscored as unscored:
+    comparison = asyncio.run(
+        compare(
+            judge,
+            Strategy.DISADVANTAGE,
+            prompt=sample.prompt,
+            response=sample.references[-1],
+            reference=sample.references[0],
+            criteria=sample.criteria,
+            ask_again=settings.judge.ask_again,
+        )
+    )
+    if comparison.reason == "no_verdict":
         raise JudgeError(
-            f"the judge {judge.description} did not answer a test question ({unscored}): check JUDGE_MODEL, "
-            "OPENAI_BASE_URL and the network"
-        ) from None
-    if parse_verdict(answer) is None:
-        raise JudgeError(
-            f"the judge {judge.description} answered a test question without a verdict: its text ends in "
-            f"{answer.strip()[-80:]!r}; use another JUDGE_MODEL or edit "
+            f"the judge {judge.description} answered a test question without a verdict "
+            f"({comparison.detail}): use another JUDGE_MODEL or edit "
             "verl/utils/reward_score/judge_prompts.py"
+        )
+    if comparison.outcome is Outcome.UNSCORED:
+        raise JudgeError(
+            f"the judge {judge.description} did not answer a test question ({comparison.reason}: "
+            f"{comparison.detail}): check JUDGE_MODEL, OPENAI_BASE_URL and the network"
         )
     print(f"[writing-rl] judge: {judge.description}", flush=True)
 

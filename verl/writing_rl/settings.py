@@ -25,8 +25,12 @@ class JudgeSettings:
     parallel: int = 64
     deadline_s: float = 300.0
     max_retries: int = 6
+    ask_again: int = 1
     temperature: float = 0.0
     max_tokens: int = 2048
+    transcript_characters: int = 2000
+    max_unscored_share: float = 0.5
+    unscored_window: int = 64
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,12 @@ class Settings:
                 parallel=_number(judge, "parallel", int, 1, "API_PARALLEL (writing_rl.judge.parallel)"),
                 deadline_s=_number(judge, "deadline_s", float, 1),
                 max_retries=_number(judge, "max_retries", int, 0),
+                ask_again=_number(judge, "ask_again", int, 0),
                 temperature=_number(judge, "temperature", float, 0),
                 max_tokens=_number(judge, "max_tokens", int, 1),
+                transcript_characters=_number(judge, "transcript_characters", int, 0),
+                max_unscored_share=_number(judge, "max_unscored_share", float, 0),
+                unscored_window=_number(judge, "unscored_window", int, 1),
             ),
             rewards=Rewards(
                 **{

@@ -3,7 +3,8 @@
 Placeholders, all of them needed: {prompt} the writing task, {answer_a} and {answer_b} the two texts in the
 order in which the judge sees them, {criteria} (second template only) what the sample asks to be judged by.
 Any other pair of braces is ordinary text. The verdict is read from the last line of the judge's answer that
-holds [[A]], [[B]] or [[C]]; keep asking for exactly one of them there.
+holds [[A]], [[B]] or [[C]]; keep asking for exactly one of them there. An answer without a verdict is
+answered with ASK_AGAIN.
 """
 
 _RULES = """\
@@ -58,3 +59,7 @@ the better language decides.
 {{criteria}}
 === End of criteria ===
 {_TEXTS}"""
+
+ASK_AGAIN = """\
+Your answer holds no verdict. Repeat it in one line and nothing else: [[A]], [[B]] or [[C]].
+"""

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from verl.utils.reward_score.judge_prompts import JUDGE_PROMPT, JUDGE_PROMPT_WITH_CRITERIA
+from verl.utils.reward_score.judge_prompts import ASK_AGAIN, JUDGE_PROMPT, JUDGE_PROMPT_WITH_CRITERIA
 from writing_rl.data.samples import references_of
 from writing_rl.errors import SettingError, Unscored
-from writing_rl.judging.compare import compare
+from writing_rl.judging.compare import Comparison, compare
 from writing_rl.judging.judge import Judge, Templates, make_judge
 from writing_rl.judging.verdict import Outcome, Rewards, Strategy
 from writing_rl.settings import JudgeSettings, member
 
-TEMPLATES = Templates(default=JUDGE_PROMPT, with_criteria=JUDGE_PROMPT_WITH_CRITERIA)
+TEMPLATES = Templates(default=JUDGE_PROMPT, with_criteria=JUDGE_PROMPT_WITH_CRITERIA, ask_again=ASK_AGAIN)
 
 
 async def compute_score(
@@ -34,6 +34,8 @@ async def compute_score(
     judge: Judge | None = None,
     strategy: Strategy | None = None,
     rewards: Rewards = Rewards(),
+    ask_again: int = 1,
+    observe: Callable[[Comparison], None] | None = None,
     **_: Any,
 ) -> dict[str, float | str]:
     """Compares one response with one reference of its sample.
@@ -47,6 +49,8 @@ async def compute_score(
         judge: Who decides; by default the judge of the environment.
         strategy: In which order the judge sees the texts; by default that of the environment.
         rewards: What each outcome is worth.
+        ask_again: How often an answer without a verdict is asked for one.
+        observe: Gets the whole comparison, also one without a verdict.
 
     Returns:
         `score` and, for each rollout the same keys, `outcome`, `reason`, `flipped` and `reference_index`.
@@ -68,9 +72,12 @@ async def compute_score(
         response=solution_str,
         reference=references[reference_index],
         criteria=ground_truth.get("criteria"),
+        ask_again=ask_again,
     )
+    if observe is not None:
+        observe(comparison)
     if comparison.outcome is Outcome.UNSCORED:
-        raise Unscored(comparison.reason)
+        raise Unscored(comparison.reason, comparison.detail)
     return {
         "score": rewards.of(comparison.outcome),
         "outcome": comparison.outcome.value,

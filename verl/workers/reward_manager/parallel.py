@@ -8,7 +8,11 @@ holds its share of the judge requests that may be in flight.
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -20,10 +24,61 @@ from verl.utils.reward_score import writing_rl
 from writing_rl.curriculum.owner import connect
 from writing_rl.curriculum.rules import validation_index
 from writing_rl.data.samples import references_of
-from writing_rl.errors import Unscored
-from writing_rl.judging.judge import LimitedJudge, make_judge
+from writing_rl.errors import JudgeError, Unscored
+from writing_rl.judging.compare import Comparison
+from writing_rl.judging.judge import STOPPED, LimitedJudge, make_judge
+from writing_rl.judging.run_slots import connect_slots
+from writing_rl.judging.transcript import Transcript
 from writing_rl.judging.verdict import Outcome
 from writing_rl.settings import Settings
+
+
+@dataclass(frozen=True)
+class _Rollout:
+    """What verl says about a rollout.
+
+    Attributes:
+        data_source, ground_truth, extra_info: Columns of its row in the data set.
+        step: The step of the training that it belongs to.
+        name: Unique among the rollouts of its step.
+    """
+
+    data_source: str
+    ground_truth: Mapping[str, Any]
+    extra_info: Mapping[str, Any]
+    step: int
+    name: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> _Rollout:
+        return cls(
+            data_source=row["data_source"],
+            ground_truth=row["reward_model"]["ground_truth"],
+            extra_info=row.get("extra_info") or {},
+            step=int(row["global_steps"]),
+            name=f"{row['uid']}_{row['session_id']}",
+        )
+
+    @property
+    def id(self) -> int:
+        return int(self.ground_truth["id"])
+
+    @property
+    def index(self) -> int:
+        """The row's `extra_info.index`."""
+        return int(self.extra_info.get("index", -1))
+
+    @property
+    def split(self) -> str | None:
+        return self.extra_info.get("split")
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        return references_of(self.ground_truth)
+
+    def about(self) -> dict[str, Any]:
+        """What a transcript says about it."""
+        return {"step": self.step, "id": self.id, "index": self.index, "rollout": self.name}
 
 
 @register("parallel")
@@ -40,9 +95,6 @@ class ParallelRewardManager(RewardManagerBase):
     ) -> None:
         super().__init__(config, tokenizer, compute_score)
         self.settings = Settings.from_config(config.writing_rl)
-        # The workers share the requests in flight evenly; the pre-flight makes sure that each gets one.
-        share = self.settings.judge.parallel // config.reward.num_workers
-        self.judge = LimitedJudge(make_judge(self.settings.judge, writing_rl.TEMPLATES), share)
         # verl always injects a `compute_score` of its own that knows no writing; only a function that the
         # user named in the configuration takes the place of ours.
         custom = bool(config.reward.custom_reward_function.path)
@@ -51,14 +103,21 @@ class ParallelRewardManager(RewardManagerBase):
             inspect.unwrap(getattr(self.compute_score, "func", self.compute_score))
         ):
             raise TypeError("the reward manager `parallel` needs an async reward function")
-        self._owner: ray.actor.ActorHandle | None = None
+        self.transcript = Transcript(
+            Path(self.settings.log_dir, "judge"), characters=self.settings.judge.transcript_characters
+        )
 
-    @property
+    # Both are there once the trainer is, which may be later than this process.
+
+    @functools.cached_property
     def owner(self) -> ray.actor.ActorHandle:
         """The run's owner of the curriculum."""
-        if self._owner is None:
-            self._owner = connect()
-        return self._owner
+        return connect()
+
+    @functools.cached_property
+    def judge(self) -> LimitedJudge:
+        """The judge, with the slots that the whole run shares."""
+        return LimitedJudge(make_judge(self.settings.judge, writing_rl.TEMPLATES), connect_slots())
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Judges one response.
@@ -72,58 +131,85 @@ class ParallelRewardManager(RewardManagerBase):
             `writing_rl.trainer.replay`.
         """
         item = data[-1]
-        row = item.non_tensor_batch
-        ground_truth = row["reward_model"]["ground_truth"]
-        extra_info = row.get("extra_info") or {}
+        rollout = _Rollout.of(item.non_tensor_batch)
         # Two safeguards that a validation rollout never touches the training state: the phase of the run,
         # and the split that the row itself names.
-        index = await self.owner.current.remote(ground_truth["id"], extra_info.get("index", -1))
-        training = index is not None and extra_info.get("split") != "test"
+        reference, stopped = await self.owner.current.remote(rollout.id, rollout.index)
+        training = reference is not None and rollout.split != "test"
+        if stopped:
+            self.judge.closed = True
+            return _report(_unscored(STOPPED, 0))
         if not training:
-            index = validation_index(self.settings.validation_reference, len(references_of(ground_truth)))
+            reference = validation_index(self.settings.validation_reference, len(rollout.references))
         response = await self.loop.run_in_executor(None, self._decode, item)
-        result = await self._score(row["data_source"], response, ground_truth, extra_info, index)
-        if training:
-            rollout = f"{row['uid']}_{row['session_id']}"
-            await self.owner.record.remote(
-                int(row["global_steps"]),
-                ground_truth["id"],
-                extra_info.get("index", -1),
-                rollout,
-                result["outcome"],
+        observed: list[Comparison] = []
+        result = await self._score(rollout, response, reference, observed.append)
+        if result["reason"] != STOPPED:
+            # A reward function of the user's own may tell no more than the outcome.
+            plain = Comparison(Outcome(result["outcome"]), result["reason"])
+            comparison = observed[0] if observed else plain
+            self.transcript.write(
+                comparison,
+                about={**rollout.about(), "training": training, "reference_index": reference},
+                texts={"response": response, "reference": rollout.references[reference]},
             )
-        return {"reward_score": result.pop("score"), "reward_extra_info": result}
+            if await self._record(rollout, training, comparison.without_texts()):
+                self.judge.closed = True
+        return _report(result)
+
+    async def _record(self, rollout: _Rollout, training: bool, comparison: Comparison) -> bool:
+        """Tells the owner what came of a rollout; returns whether judging has ended in this run."""
+        if not training:
+            return await self.owner.record_validation.remote(comparison)
+        return await self.owner.record.remote(
+            rollout.step, rollout.id, rollout.index, rollout.name, comparison
+        )
 
     async def _score(
-        self, data_source: str, response: str, ground_truth: dict, extra_info: dict, index: int
+        self, rollout: _Rollout, response: str, reference: int, observe: Callable[[Comparison], None]
     ) -> dict[str, Any]:
         try:
-            result = await self.compute_score(
-                data_source=data_source,
+            return await self.compute_score(
+                data_source=rollout.data_source,
                 solution_str=response,
-                ground_truth=ground_truth,
-                extra_info=extra_info,
-                reference_index=index,
+                ground_truth=rollout.ground_truth,
+                extra_info=rollout.extra_info,
+                reference_index=reference,
                 judge=self.judge,
                 strategy=self.settings.judge.strategy,
                 rewards=self.settings.rewards,
+                ask_again=self.settings.judge.ask_again,
+                observe=observe,
             )
         except Unscored as unscored:
-            result = {
-                "score": 0.0,
-                "outcome": Outcome.UNSCORED.value,
-                "reason": unscored.reason,
-                "flipped": 0.0,
-                "reference_index": float(index),
-            }
-        return {
-            **result,
-            "scored": float(result["outcome"] != Outcome.UNSCORED.value),
-            "win": float(result["outcome"] == Outcome.WIN.value),
-        }
+            return _unscored(unscored.reason, reference)
+        except JudgeError as error:
+            # No question can be answered any more, and only the trainer can end a run.
+            await self.owner.stop.remote(str(error))
+            return _unscored("judge", reference)
 
     def _decode(self, item: Any) -> str:
         """The text of a trajectory's response, without padding and special tokens."""
         ids = item.batch["responses"]
         length = int(item.batch["attention_mask"][-ids.shape[-1] :].sum())
         return self.tokenizer.decode(ids[:length], skip_special_tokens=True)
+
+
+def _unscored(reason: str, index: int) -> dict[str, Any]:
+    return {
+        "score": 0.0,
+        "outcome": Outcome.UNSCORED.value,
+        "reason": reason,
+        "flipped": 0.0,
+        "reference_index": float(index),
+    }
+
+
+def _report(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What verl wants of a rollout; the extra information has the same keys for each."""
+    extra = {
+        **result,
+        "scored": float(result["outcome"] != Outcome.UNSCORED.value),
+        "win": float(result["outcome"] == Outcome.WIN.value),
+    }
+    return {"reward_score": extra.pop("score"), "reward_extra_info": extra}

@@ -9,9 +9,12 @@ vLLM loads this through its entry point group `vllm.general_plugins`, in every p
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 
 import torch
+
+from writing_rl.cpu.fork_server import PYTHON_VARIABLE
 
 
 def register() -> None:
@@ -22,6 +25,8 @@ def register() -> None:
     """
     if os.environ.get("VERL_PLATFORM", "").strip().lower() != "cpu":
         return
+    if PYTHON_VARIABLE in os.environ:
+        multiprocessing.set_executable(os.environ[PYTHON_VARIABLE])
     from vllm.model_executor.layers import utils
 
     from writing_rl.cpu.compat import expect

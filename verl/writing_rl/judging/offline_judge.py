@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from writing_rl.judging.judge import Question
+from writing_rl.judging.judge import Answer, Question
 from writing_rl.judging.offline import judge_text
 
 
@@ -11,6 +11,6 @@ class OfflineJudge:
 
     description = "the offline judge, which measures texts and is no LLM judge"
 
-    async def answer(self, question: Question) -> str:
-        """The judge's text; see `Judge.answer`."""
-        return judge_text(question.prompt, question.answer_a, question.answer_b)
+    async def answer(self, question: Question) -> Answer:
+        """The judge's answer; see `Judge.answer`."""
+        return Answer(judge_text(question.prompt, question.answer_a, question.answer_b))

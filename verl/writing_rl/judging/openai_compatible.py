@@ -4,33 +4,53 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import NamedTuple
 
 import openai
 
 from writing_rl.errors import JudgeError, SettingError, Unscored
-from writing_rl.judging.judge import Question, Templates
+from writing_rl.judging.judge import Answer, Question, Templates
 from writing_rl.settings import JudgeSettings
 
-KEY_VARIABLE = "OPENAI_API_KEY"
+
+class Endpoint(NamedTuple):
+    """Where a model is asked.
+
+    Attributes:
+        url: The base URL; None is the client's own default, OpenAI.
+        key_variable: The environment variable that holds the key.
+    """
+
+    url: str | None
+    key_variable: str
+
+
+OPENAI = Endpoint(None, "OPENAI_API_KEY")
+#: DashScope's OpenAI-compatible endpoint, in the region that its own SDK asks by default.
+DASHSCOPE = Endpoint("https://dashscope.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY")
+#: Beginning of a model's name -> where it is asked; any other model is OpenAI's.
+ENDPOINTS = {"qwen": DASHSCOPE}
+
+
+def endpoint_of(model: str, base_url: str | None) -> Endpoint:
+    """The endpoint of a model: the one that is set, or else the one that its name stands for."""
+    if base_url:
+        return Endpoint(base_url, OPENAI.key_variable)
+    return next((end for name, end in ENDPOINTS.items() if model.lower().startswith(name)), OPENAI)
 
 
 class OpenAICompatibleJudge:
     """Asks one model; the client is made once and keeps its connections.
 
-    The key comes from the environment variable `OPENAI_API_KEY` alone. A self-hosted endpoint that wants no
-    key gets the word `none`.
+    The key comes from the environment alone. A self-hosted endpoint that wants none gets the word `none`.
     """
 
     def __init__(self, settings: JudgeSettings, templates: Templates) -> None:
-        key = os.environ.get(KEY_VARIABLE, "").strip()
-        if not key and not settings.base_url and os.environ.get("DASHSCOPE_API_KEY"):
-            raise SettingError(
-                f"judge {settings.model}: DashScope is reached by its OpenAI-compatible endpoint, so set "
-                f"OPENAI_BASE_URL to that endpoint and {KEY_VARIABLE} to your DashScope key"
-            )
+        url, self._key_variable = endpoint_of(settings.model, settings.base_url)
+        key = os.environ.get(self._key_variable, "").strip()
         if not key and not settings.base_url:
             raise SettingError(
-                f"judge {settings.model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an "
+                f"judge {settings.model} needs a key: set {self._key_variable}, or OPENAI_BASE_URL for an "
                 "endpoint of your own, or JUDGE_MODEL=offline to try the system without a judge model"
             )
         self._key = key
@@ -40,14 +60,14 @@ class OpenAICompatibleJudge:
         # jitter.
         self._client = openai.AsyncOpenAI(
             api_key=key or "none",
-            base_url=settings.base_url,
+            base_url=url,
             max_retries=settings.max_retries,
             timeout=settings.deadline_s,
         )
         self.description = f"{settings.model} at {self._client.base_url.host}"
 
-    async def answer(self, question: Question) -> str:
-        """The judge's text; see `Judge.answer`."""
+    async def answer(self, question: Question) -> Answer:
+        """The judge's answer; see `Judge.answer`."""
         try:
             request = self._client.chat.completions.create(
                 model=self._settings.model,
@@ -59,7 +79,7 @@ class OpenAICompatibleJudge:
             completion = await asyncio.wait_for(request, self._settings.deadline_s)
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise JudgeError(
-                f"judge {self.description} refuses the key ({error.status_code}): check {KEY_VARIABLE}"
+                f"judge {self.description} refuses the key ({error.status_code}): check {self._key_variable}"
             ) from None
         except openai.NotFoundError as error:
             raise JudgeError(
@@ -80,7 +100,12 @@ class OpenAICompatibleJudge:
             raise Unscored("malformed", "the judge's endpoint answered without a message") from None
         if not text:
             raise Unscored("empty", "the judge answered nothing")
-        return text
+        usage = completion.usage
+        return Answer(
+            text,
+            prompt_tokens=int(getattr(usage, "prompt_tokens", 0) or 0),
+            completion_tokens=int(getattr(usage, "completion_tokens", 0) or 0),
+        )
 
     def _presentable(self, message: str) -> str:
         """An endpoint's error message without the key, which some endpoints repeat in it."""

@@ -97,18 +97,6 @@ def train_base_model(
     return report
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether a folder holds a whole checkpoint."""
-    names = (
-        "config.json",
-        "generation_config.json",
-        "model.safetensors",
-        "tokenizer.json",
-        "tokenizer_config.json",
-    )
-    return all((folder / name).is_file() for name in names)
-
-
 def _train_tokenizer(corpus: Sequence[tuple[str, str]]) -> PreTrainedTokenizerFast:
     """Byte-level BPE: the words of the stories are one token each, and any other text still encodes."""
     bpe = Tokenizer(models.BPE())

@@ -3,8 +3,9 @@
 verl 0.9.1 drops a rollout whose reward raised and trains on the rest of its group. That is not neutral: a
 lone survivor of a GRPO group gets mean 0 and standard deviation 1, so a tie would become an advantage of
 +0.5. Here an unscored rollout arrives marked as such, is taken out before the trainer sees the batch, and
-takes its group along when fewer than two scored rollouts of it are left. A rollout that really failed (its
-process died, vLLM stopped) never passes for an unscored one.
+takes its group along when fewer than two scored rollouts of it are left. Where nothing is left,
+`NothingScored` tells the trainer to go on without an update. A rollout that really failed (its process died,
+vLLM stopped) never passes for an unscored one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,21 @@ from writing_rl.trainer.groups import trainable
 
 #: Seconds between two looks at the queue. verl's 2.0 s are most of a step of a small model.
 POLL_INTERVAL_S = 0.1
+
+
+class NothingScored(Exception):
+    """No rollout of a batch may train.
+
+    Attributes:
+        batch: The batch, which is still to be cleared.
+        reasons: Number of rollouts by the reason why they are unscored; empty for a scored one that was
+            alone in its group.
+    """
+
+    def __init__(self, batch: KVBatchMeta, reasons: Counter[str]) -> None:
+        super().__init__(", ".join(f"{reason or 'alone'} {count}" for reason, count in reasons.most_common()))
+        self.batch = batch
+        self.reasons = reasons
 
 
 class ScoredReplayBuffer(ReplayBuffer):
@@ -59,8 +75,7 @@ class ScoredReplayBuffer(ReplayBuffer):
         keep = trainable(batch.keys, scored, grouped=self.grouped and partition_id == "train")
         dropped = [key for key, kept in zip(batch.keys, keep, strict=True) if not kept]
         if len(dropped) == len(batch.keys):
-            reasons = Counter(str(extra["reward_extra_info"]["reason"]) for extra in extras)
-            raise RunFailure(f"no rollout of the {partition_id} batch could be scored: {dict(reasons)}")
+            raise NothingScored(batch, Counter(str(extra["reward_extra_info"]["reason"]) for extra in extras))
         if dropped:
             tq.kv_clear(keys=dropped, partition_id=partition_id)
         return KVBatchMeta(

@@ -39,6 +39,7 @@ class WatchedTaskRunner(_TaskRunner):
         replicas = trainer.llm_server_manager.get_replicas()
         actors |= _numbered("vLLM server", [server for replica in replicas for server in replica.servers])
         actors["owner of the reference index"] = trainer.owner
+        actors["pool of judge slots"] = trainer.slots
         addresses = {f"vLLM engine {rank}": replica.server_address for rank, replica in enumerate(replicas)}
         self._watchdog.watch(actors, addresses)
 

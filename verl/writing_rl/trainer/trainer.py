@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ray
+import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
+from transfer_queue import KVBatchMeta
+from verl.experimental.agent_loop import AgentLoopManager
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
 
 from writing_rl.curriculum.index_file import read_index
 from writing_rl.curriculum.owner import start_owner
 from writing_rl.data.samples import read_samples, sample_keys
+from writing_rl.errors import RunStopped
+from writing_rl.judging.breaker import Breaker
+from writing_rl.judging.run_slots import start_slots
 from writing_rl.settings import Settings
-from writing_rl.trainer.replay import ScoredReplayBuffer
+from writing_rl.trainer.replay import NothingScored, ScoredReplayBuffer
 
 #: Name of the curriculum's state in a checkpoint folder `global_step_N/`.
 CHECKPOINT_FILE = "reference_index.json"
@@ -28,6 +36,9 @@ class WritingTrainer(PPOTrainerSync):
     validation leaves the curriculum alone.
     """
 
+    global_steps: int
+    train_dataloader: Any
+
     def __init__(self, config: DictConfig) -> None:
         # verl compares the mode with "sync" in several places and takes any other name for an asynchronous
         # one.
@@ -38,14 +49,29 @@ class WritingTrainer(PPOTrainerSync):
         keys = sample_keys(samples, config.data.train_files)
         references = {keys.key(sample.id, sample.index): len(sample.references) for sample in samples}
         indexes = read_index(settings.index_file)
-        self.owner = start_owner(settings.index_file, keys, references, indexes, settings.group_rule)
-        self._curriculum_metrics: dict[str, float] = {}
+        breaker = Breaker(settings.judge.max_unscored_share, settings.judge.unscored_window)
+        self.owner = start_owner(settings.index_file, keys, references, indexes, settings.group_rule, breaker)
+        self.slots = start_slots(settings.judge.parallel)
+        self._step_figures: dict[str, float] = {}
         super().__init__(config)
 
     def _build_replay_buffer(self) -> ScoredReplayBuffer:
         buffer = super()._build_replay_buffer()
         buffer.grouped = not self.use_critic and self.config.actor_rollout_ref.rollout.n > 1
         return buffer
+
+    def fit(self, agent_loop_manager: AgentLoopManager) -> None:
+        """Trains; see verl's `fit`.
+
+        Raises:
+            RunStopped: The run was ended on purpose. Its last complete step is saved.
+        """
+        self._note_complete_step()
+        try:
+            super().fit(agent_loop_manager)
+        except RunStopped as stopped:
+            kept = self._save_complete_step()
+            raise RunStopped(f"{stopped}; {kept}") from None
 
     def on_validate_begin(self) -> None:
         ray.get(self.owner.set_validating.remote(True))
@@ -54,15 +80,67 @@ class WritingTrainer(PPOTrainerSync):
     def on_validate_end(self) -> None:
         super().on_validate_end()
         ray.get(self.owner.set_validating.remote(False))
+        self._end_if_stopped()
+
+    def _validate(self) -> dict[str, float]:
+        try:
+            return super()._validate()
+        except NothingScored as nothing:
+            tq.kv_clear(keys=nothing.batch.keys, partition_id=nothing.batch.partition_id)
+            self._end_if_stopped()
+            print(f"[writing-rl] validation: nothing could be scored ({nothing})", flush=True)
+            return {"writing_rl/validation_unscored_rate": 1.0}
+
+    def _step_once(self, metrics: dict, timing_raw: dict, sample_batch_size: int) -> KVBatchMeta:
+        self._learnt = True
+        try:
+            return super()._step_once(metrics, timing_raw, sample_batch_size)
+        except NothingScored as nothing:
+            self._learnt = False
+            self.on_sample_end()
+            print(f"[writing-rl] step {self.global_steps}: nothing to learn from ({nothing})", flush=True)
+            return nothing.batch
 
     def on_sample_end(self) -> None:
         super().on_sample_end()
-        report = ray.get(self.owner.commit.remote(self.global_steps))
-        self._curriculum_metrics = report.metrics()
+        # Before the step's promotions: a step that is not finished leaves nothing behind.
+        self._end_if_stopped()
+        self._step_figures = ray.get(self.owner.commit.remote(self.global_steps))
+
+    def on_step_end(self) -> None:
+        super().on_step_end()
+        self._note_complete_step()
+
+    def _end_if_stopped(self) -> None:
+        cause = ray.get(self.owner.stopped.remote())
+        if cause is not None:
+            raise RunStopped(cause)
+
+    def _note_complete_step(self) -> None:
+        """Remembers what a checkpoint of this moment holds besides the weights."""
+        self._complete_step = self.global_steps
+        self._complete_data = self.train_dataloader.state_dict()
+
+    def _save_complete_step(self) -> str:
+        """Saves the last complete step, whose weights and curriculum are still those of this moment.
+
+        Returns:
+            Where the run goes on when it is started again.
+        """
+        self.global_steps = self._complete_step
+        if self.global_steps == 0:
+            return "no step was complete, so there is nothing to save"
+        if find_latest_ckpt_path(self.config.trainer.default_local_dir) != str(self._checkpoint_folder()):
+            # The loader itself has gone on to the step that was not finished.
+            self.train_dataloader = SimpleNamespace(state_dict=lambda: self._complete_data)
+            self._save_checkpoint()
+        return f"step {self.global_steps} is saved: start the run again to go on from there"
 
     def _compute_metrics(self, batch: Any, metrics: dict, *args: Any, **kwargs: Any) -> None:
+        metrics.update(self._step_figures)
+        if not self._learnt:
+            return  # verl's figures are means over what was learnt from
         super()._compute_metrics(batch, metrics, *args, **kwargs)
-        metrics.update(self._curriculum_metrics)
         # The line that people watch; verl's console logger prints everything else.
         print(
             f"[writing-rl] step {self.global_steps}/{self.total_training_steps}"

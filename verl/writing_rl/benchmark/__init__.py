@@ -1,0 +1,1 @@
+"""Measuring the judge path: what `scripts/benchmark_reward.py` does."""

@@ -1,0 +1,169 @@
+"""Judging a file of pairs: what `scripts/judge_pairs.py` does.
+
+Input, one JSON object a line: `{"id", "prompt", "response_a", "response_b", "criteria"?}`.
+Output, likewise: `{"id", "verdict": "A" | "B" | "C" | null, "reason": str | null, ...}`, always in terms of
+`response_a` and `response_b`; null is unscored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from writing_rl.errors import DataError
+from writing_rl.judging.compare import NO_ANSWER, Comparison, judge_texts
+from writing_rl.judging.judge import Judge
+from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.usage import Usage
+from writing_rl.judging.verdict import Outcome, Strategy, Verdict
+
+#: What the policy's outcome says of a pair whose `response_a` stands in for the policy.
+VERDICTS = {Outcome.WIN: Verdict.A, Outcome.LOSS: Verdict.B, Outcome.TIE: Verdict.TIE, Outcome.UNSCORED: None}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One line of the input."""
+
+    id: str | int
+    prompt: str
+    response_a: str
+    response_b: str
+    criteria: str | None = None
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Reads and checks a file of pairs.
+
+    Raises:
+        DataError: The file is missing or a line cannot be used; the message names it, counted from 1.
+    """
+    pairs: dict[str | int, Pair] = {}
+    for number, entry in _entries(path):
+        place = f"{path}, line {number}"
+        for name in ("id", "prompt", "response_a", "response_b"):
+            if name not in entry:
+                raise DataError(f"{place} lacks {name!r}")
+            kinds = (str, int) if name == "id" else (str,)
+            if not isinstance(entry[name], kinds) or isinstance(entry[name], bool):
+                raise DataError(f"{place}: {name!r} is {entry[name]!r}, it must be a text")
+        if not isinstance(entry.get("criteria"), str | None):
+            raise DataError(f"{place}: 'criteria' is {entry['criteria']!r}, it must be a text")
+        pair = Pair(
+            entry["id"], entry["prompt"], entry["response_a"], entry["response_b"], entry.get("criteria")
+        )
+        if pair.id in pairs:
+            raise DataError(f"{place}: the id {pair.id!r} was there before")
+        pairs[pair.id] = pair
+    return list(pairs.values())
+
+
+def judged_ids(path: Path, pairs: Iterable[Pair], *, retry_unscored: bool = False) -> set[str | int]:
+    """The pairs that an earlier start has judged already; makes the file ready for more.
+
+    Args:
+        path: The output file; it may be missing. A last line that a kill has torn is removed.
+        pairs: The input.
+        retry_unscored: Whether unscored pairs are removed, to be judged again.
+
+    Raises:
+        DataError: The file is the output of something else.
+    """
+    if not path.exists():
+        return set()
+    raw = path.read_bytes()
+    whole = raw[: raw.rfind(b"\n") + 1]
+    known = {pair.id for pair in pairs}
+    kept: list[bytes] = []
+    done: set[str | int] = set()
+    for number, line in enumerate(whole.splitlines(keepends=True), start=1):
+        try:
+            entry = json.loads(line)
+            id, verdict = entry["id"], entry["verdict"]
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f"{path}, line {number} is no verdict: name another --output") from None
+        if id not in known:
+            raise DataError(f"{path}, line {number}: no pair has the id {id!r}: name another --output")
+        if verdict is None and retry_unscored:
+            continue
+        kept.append(line)
+        done.add(id)
+    if (content := b"".join(kept)) != raw:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    return done
+
+
+async def judge_pair(judge: Judge, pair: Pair, strategy: Strategy, ask_again: int = 1) -> Comparison:
+    """Compares one pair. The thinking part of each response is removed, and an empty response loses."""
+    first, second = strip_thinking(pair.response_a), strip_thinking(pair.response_b)
+    if first and second:
+        return await judge_texts(judge, strategy, pair.prompt, first, second, pair.criteria, ask_again)
+    outcome = Outcome.WIN if first else Outcome.LOSS if second else Outcome.TIE
+    return Comparison(outcome, reason=NO_ANSWER)
+
+
+def as_line(pair: Pair, comparison: Comparison) -> dict[str, Any]:
+    """The output's entry of a pair."""
+    verdict, usage = VERDICTS[comparison.outcome], Usage.of(comparison)
+    return {
+        "id": pair.id,
+        "verdict": verdict.value if verdict else None,
+        "reason": comparison.reason or None,
+        "detail": comparison.detail or None,
+        "flipped": comparison.flipped,
+        "calls": len(comparison.calls),
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "latency_s": round(sum(usage.latencies_s), 3),
+    }
+
+
+async def judge_all(
+    pairs: Iterable[Pair], compare: Callable[[Pair], Any], parallel: int
+) -> AsyncIterator[tuple[Pair, Comparison]]:
+    """Compares pairs and yields them as they are done.
+
+    Args:
+        pairs: What to compare; taken one by one.
+        compare: The comparison of one pair, a coroutine function.
+        parallel: How many are compared at a time.
+    """
+    waiting = iter(pairs)
+    running: dict[asyncio.Task[Comparison], Pair] = {}
+    try:
+        while True:
+            while len(running) < parallel and (pair := next(waiting, None)) is not None:
+                running[asyncio.ensure_future(compare(pair))] = pair
+            if not running:
+                return
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield running.pop(task), task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _entries(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {number} is no JSON: {error}") from None
+        if not isinstance(entry, dict):
+            raise DataError(f"{path}, line {number} is no JSON object")
+        yield number, entry

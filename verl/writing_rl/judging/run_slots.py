@@ -1,0 +1,30 @@
+"""The pool of judge slots of a run: a Ray actor that all reward workers, on all nodes, take slots from."""
+
+from __future__ import annotations
+
+import ray
+
+from writing_rl.judging.slots import SharedSlots, SlotPool
+
+NAME = "writing_rl_judge_slots"
+
+
+def start_slots(slots: int) -> ray.actor.ActorHandle:
+    """Starts the pool; call it once in a run.
+
+    Args:
+        slots: Requests in flight over the whole run (`API_PARALLEL`).
+    """
+    # Every process has at most one `take` under way, so calls never queue up before the actor.
+    pool = ray.remote(SlotPool).options(name=NAME, num_cpus=0, max_restarts=0, max_concurrency=10_000)
+    return pool.remote(slots)
+
+
+def connect_slots() -> SharedSlots:
+    """This process's use of the run's pool.
+
+    Raises:
+        ValueError: There is none.
+    """
+    pool = ray.get_actor(NAME)
+    return SharedSlots(pool.take.remote, pool.give.remote)
