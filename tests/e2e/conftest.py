@@ -44,6 +44,14 @@ class Run:
         """Everything that the run has said."""
         return "\n".join(self.lines)
 
+    @property
+    def story(self) -> str:
+        """What a failed test shows of the run: what first went wrong in it, and its end."""
+        signs = ("Traceback", "Error", "[fork server]", "died", "killed", "SIGTERM", "Fatal")
+        first = next((n for n, line in enumerate(self.lines) if any(sign in line for sign in signs)), 0)
+        begin = "\n".join(line[:300] for line in self.lines[max(0, first - 10) : first + 40])
+        return f"{begin}\n[...]\n{self.output[-3000:]}"
+
     def wait_for_line(self, text: str, timeout_s: float = LONGEST_RUN_S) -> None:
         """Waits until the run says something, and fails where it ends or hangs before."""
 
@@ -52,14 +60,14 @@ class Run:
 
         with self._changed:
             self._changed.wait_for(said_or_ended, timeout_s)
-        assert any(text in line for line in self.lines), f"never said {text!r}:\n{self.output[-6000:]}"
+        assert any(text in line for line in self.lines), f"never said {text!r}:\n{self.story}"
 
     def wait(self, timeout_s: float = LONGEST_RUN_S) -> int:
         """The exit code; a run that takes longer fails the test."""
         try:
             code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"the run has not ended within {timeout_s:g} s:\n{self.output[-6000:]}")
+            pytest.fail(f"the run has not ended within {timeout_s:g} s:\n{self.story}")
         self._reader.join(10)
         return code
 

@@ -54,7 +54,7 @@ def test_a_judge_with_faults_trains_on_what_it_did_judge(start_training, judge_s
 
     judge_server.choose = choose
     run = start_training(*judged_by(judge_server))
-    assert run.wait() == 0, run.output[-6000:]
+    assert run.wait() == 0, run.story
 
     lines = transcript(run.folder)
     assert len(lines) == 2 * STEP
@@ -80,7 +80,7 @@ def test_a_judge_that_dies_ends_the_run_whole_and_a_later_start_goes_on(start_tr
     judge_server.choose = choose
     settings = [*judged_by(judge_server), "writing_rl.judge.unscored_window=8", "writing_rl.judge.parallel=1"]
     run = start_training(*settings, "trainer.total_training_steps=3")
-    assert run.wait() == 1, run.output[-6000:]
+    assert run.wait() == 1, run.story
     (error,) = [line for line in run.lines if line.startswith("Error: ")]
     assert "most of them for http_500 (the last message: " in error
     assert "step 1 is saved" in error
@@ -95,7 +95,7 @@ def test_a_judge_that_dies_ends_the_run_whole_and_a_later_start_goes_on(start_tr
 
     judge_server.choose = lambda _: reply("[[B]]")
     resumed = start_training(*settings, "trainer.total_training_steps=2")
-    assert resumed.wait() == 0, resumed.output[-6000:]
+    assert resumed.wait() == 0, resumed.story
     # The same prompts as in the step that was given up: no batch is lost, and none is repeated.
     repeated = [line for line in transcript(run.folder) if line["step"] == 2 and line["outcome"] == "win"]
     won = {line["id"] for line in repeated[3:]}
@@ -107,7 +107,7 @@ def test_a_judge_that_dies_ends_the_run_whole_and_a_later_start_goes_on(start_tr
 def test_a_step_without_a_verdict_is_passed_over(start_training, judge_server, reply):
     judge_server.choose = lambda number: reply("[[B]]") if number == 1 or number > 1 + STEP else reply("Hm.")
     run = start_training(*judged_by(judge_server))
-    assert run.wait() == 0, run.output[-6000:]
+    assert run.wait() == 0, run.story
     assert "step 1: nothing to learn from (no_verdict 16)" in run.output
     first, second = [step for step in read_metrics(run.folder / "logs" / "trial") if step["step"] in (1, 2)]
     assert first["writing_rl/unscored_rate"] == 1

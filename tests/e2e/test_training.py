@@ -17,7 +17,7 @@ PPO = ["algorithm.adv_estimator=gae", "actor_rollout_ref.rollout.n=1", "trainer.
 
 def assert_trained(run, steps: int) -> list[dict]:
     """The run has trained: finite losses, a score for every rollout, a whole index file."""
-    assert run.wait() == 0, run.output[-6000:]
+    assert run.wait() == 0, run.story
     figures = [step for step in read_metrics(run.folder / "logs" / "trial") if "critic/score/mean" in step]
     assert [step["step"] for step in figures] == list(range(1, steps + 1))
     for step in figures:
@@ -53,7 +53,7 @@ def test_ppo_trains_a_critic_and_resumes(start_training):
     index_file.write_text(json.dumps(dict.fromkeys(resumed_from, 3)))
 
     resumed = start_training(*PPO, "trainer.total_training_steps=3")
-    assert resumed.wait() == 0, resumed.output[-6000:]
+    assert resumed.wait() == 0, resumed.story
     assert "The reference curriculum goes on from" in resumed.output
     after = read_index(index_file)
     assert all(before <= after[key] <= before + 1 for key, before in resumed_from.items())

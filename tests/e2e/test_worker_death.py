@@ -46,7 +46,7 @@ def test_a_dead_process_ends_the_run_with_its_name(start_training, victim):
     assert code != 0
     assert time.monotonic() - killed < LONGEST_END_S
     errors = [line for line in run.lines if line.startswith("Error: ")]
-    assert len(errors) == 1, run.output[-6000:]
+    assert len(errors) == 1, run.story
     assert victim in errors[0]
     _, alive = psutil.wait_procs(processes, timeout=30)
     assert not alive

@@ -205,3 +205,25 @@ with fork_server(()) as python:
     starter.wait(LONGEST_S)
     wait_until(lambda: not program_process.is_running())
     wait_until(lambda: not folder.exists())
+
+
+def test_forked_processes_draw_different_ids_of_ray_although_an_actor_class_was_imported(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "module_with_an_actor.py").write_text("import ray\n@ray.remote\nclass Actor: ...\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    draw = (
+        "import ray, sys; print('module_with_an_actor' in sys.modules, ray.ActorClassID.from_random().hex())"
+    )
+    with fork_server(("ray._private.worker", "module_with_an_actor")) as python:
+        drawn = [run(python, "-c", draw).stdout.split() for _ in range(3)]
+    assert [warm for warm, _ in drawn] == ["True"] * 3
+    assert len({id for _, id in drawn}) == 3
+
+
+def test_a_server_that_would_repeat_rays_random_numbers_is_not_used(tmp_path, monkeypatch, capfd):
+    (tmp_path / "draws.py").write_text("import ray\nray.TaskID.for_fake_task(ray.JobID.from_int(1))\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with fork_server(("ray._private.worker", "draws")) as python:
+        assert run(python, "-c", "import sys; print('draws' in sys.modules)").stdout == "False\n"
+    assert "not used: the imports used Ray's random numbers" in capfd.readouterr().err

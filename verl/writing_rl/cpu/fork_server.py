@@ -33,6 +33,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from writing_rl.cpu import ray_ids
+
 #: Imported before the first fork: what the processes of a training import (verl 0.9.1, vLLM 0.28.0).
 MODULES = (
     "ray._private.worker",
@@ -61,6 +63,11 @@ ENVIRONMENT = {
 
 #: Options that `multiprocessing` repeats for a new process; one that is forked has them already.
 REPEATED_OPTIONS = ("-B", "-E", "-I", "-s", "-S", "-u")
+
+
+#: Marks a selector's key of a forked process. File numbers alone would not do: one that is closed for an
+#: event may be in use again while a later event of the same moment still names it.
+ENDED = object()
 
 
 @dataclass(frozen=True)
@@ -183,7 +190,7 @@ def serve(listener: socket.socket, lifeline: int) -> Request | None:
                         os.close(file)
                     process = os.pidfd_open(pid)
                     clients[process] = connection, pid
-                    selector.register(process, selectors.EVENT_READ)
+                    selector.register(process, selectors.EVENT_READ, data=ENDED)
                     selector.register(connection, selectors.EVENT_READ, data=(connection, pid))
                     with contextlib.suppress(OSError):
                         connection.send(str(pid).encode())
@@ -191,7 +198,7 @@ def serve(listener: socket.socket, lifeline: int) -> Request | None:
                     for _, pid in clients.values():
                         os.kill(pid, signal.SIGKILL)
                     return None
-                elif key.fd in clients:
+                elif key.data is ENDED:
                     connection, pid = clients.pop(key.fd)
                     _, status = os.waitpid(pid, 0)
                     selector.unregister(key.fd)
@@ -245,15 +252,28 @@ def become(request: Request) -> None:
     exec(compile(code, name, "exec"), main.__dict__)  # the program of one of our own processes
 
 
-def main() -> None:
-    listener = socket.socket(fileno=int(sys.argv[1]))
-    for module in sys.argv[2:]:
-        importlib.import_module(module)
+def import_all(modules: list[str]) -> None:
+    """Imports what the processes to come need."""
+    with ray_ids.drawn_elsewhere() if "ray._private.worker" in modules else contextlib.nullcontext():
+        for module in modules:
+            importlib.import_module(module)
+
+
+def obstacle_to_forking() -> str | None:
+    """Why a process forked from this one could not be trusted, or None."""
     threads = os.listdir("/proc/self/task")
     if len(threads) > 1:
-        sys.exit(
-            f"[fork server] not used: the imports left {len(threads) - 1} threads, which a fork would lose"
-        )
+        return f"the imports left {len(threads) - 1} threads, which a fork would lose"
+    if "ray" in sys.modules and not ray_ids.differ_after_a_fork():
+        return "the imports used Ray's random numbers, which would repeat in every process"
+    return None
+
+
+def main() -> None:
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    import_all(sys.argv[2:])
+    if obstacle := obstacle_to_forking():
+        sys.exit(f"[fork server] not used: {obstacle}")
     gc.collect()
     gc.freeze()  # the collector would otherwise write to, and so copy, pages that all processes share
     lifeline = os.dup(0)
