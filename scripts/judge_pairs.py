@@ -20,13 +20,16 @@ import argparse
 import asyncio
 import functools
 import json
-import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 
 def main() -> None:
+    from writing_rl.errors import UserError
+    from writing_rl.judging.options import add_judge_options
+
     parser = argparse.ArgumentParser(
         prog="scripts/judge_pairs.py",
         description=__doc__,
@@ -40,30 +43,8 @@ def main() -> None:
         default="given",
         help="show response_a first, or ask in both orders, which must agree (default: %(default)s)",
     )
-    parser.add_argument(
-        "--judge", default=os.environ.get("JUDGE_MODEL"), help="model, or `offline` (default: JUDGE_MODEL)"
-    )
-    parser.add_argument(
-        "--base_url",
-        default=os.environ.get("OPENAI_BASE_URL"),
-        help="OpenAI-compatible endpoint (default: OPENAI_BASE_URL, or by the model's name)",
-    )
-    parser.add_argument(
-        "--parallel",
-        type=int,
-        default=int(os.environ.get("API_PARALLEL") or 64),
-        help="requests in flight (default: API_PARALLEL, here %(default)s)",
-    )
-    parser.add_argument(
-        "--retry_unscored", action="store_true", help="judge again what an earlier start left unscored"
-    )
+    add_judge_options(parser)
     arguments = parser.parse_args()
-    if arguments.parallel < 1:
-        parser.error(f"--parallel is {arguments.parallel}: it must be at least 1")
-    if not arguments.judge:
-        parser.error("no judge is set: set JUDGE_MODEL, or give --judge")
-
-    from writing_rl.errors import UserError
 
     try:
         asyncio.run(judge_file(arguments))
@@ -77,26 +58,31 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     """Judges what is not judged yet, and says what came of all of it."""
     from tqdm import tqdm
 
-    from writing_rl.judging.judge import LimitedJudge, load_templates, make_judge
+    from writing_rl.judging.judge import load_templates
+    from writing_rl.judging.make import describe, make_channel, make_judges
+    from writing_rl.judging.options import judge_settings
     from writing_rl.judging.pairs import as_line, judge_all, judge_pair, judged_ids, read_pairs
     from writing_rl.judging.verdict import Strategy
-    from writing_rl.settings import JudgeSettings
 
     pairs = read_pairs(arguments.input)
-    settings = JudgeSettings(model=arguments.judge, base_url=arguments.base_url, parallel=arguments.parallel)
-    judge = LimitedJudge(make_judge(settings, load_templates()), asyncio.Semaphore(arguments.parallel))
+    strategy = Strategy.BOTH if arguments.order == "both" else Strategy.ADVANTAGE
+    settings = replace(judge_settings(arguments), strategy=strategy)
+    judges = make_judges(settings, load_templates(), make_channel(settings))
     done = judged_ids(arguments.output, pairs, retry_unscored=arguments.retry_unscored)
     left = [pair for pair in pairs if pair.id not in done]
-    print(
-        f"Judge: {judge.description}; {len(pairs)} pairs, {len(done)} of them judged before", file=sys.stderr
-    )
-    strategy = Strategy.BOTH if arguments.order == "both" else Strategy.ADVANTAGE
-    compare = functools.partial(judge_pair, judge, strategy=strategy, ask_again=settings.ask_again)
+    print(f"Judge: {describe(judges)}; {len(pairs)} pairs, {len(done)} judged before", file=sys.stderr)
+    compare = functools.partial(judge_pair, judges, rules=settings.rules)
+    cost = 0.0
     with open(arguments.output, "a", encoding="utf-8") as output, tqdm(total=len(left), unit="pair") as bar:
         async for pair, comparison in judge_all(left, compare, arguments.parallel):
-            output.write(json.dumps(as_line(pair, comparison), ensure_ascii=False) + "\n")
+            line = as_line(pair, comparison)
+            output.write(json.dumps(line, ensure_ascii=False) + "\n")
             output.flush()
+            cost += line["cost_usd"] or 0.0
+            bar.set_postfix_str(f"{cost:.4f} USD", refresh=False)
             bar.update()
+    for judge in judges:
+        await judge.close()
     summarize(arguments.output)
 
 
@@ -110,7 +96,9 @@ def summarize(path: Path) -> None:
     calls, read, written = (
         sum(entry[name] for entry in entries) for name in ("calls", "prompt_tokens", "completion_tokens")
     )
-    print(f"{calls} calls, {read:,} tokens read and {written:,} written by the judge")
+    costs = [entry.get("cost_usd") for entry in entries]
+    cost = "of unknown price" if None in costs else f"{sum(costs):.4f} USD"
+    print(f"{calls} calls, {read:,} tokens read and {written:,} written by the judge, {cost}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ VARIABLES = (
     "API_PARALLEL",
     "BASE_MODEL",
     "DASHSCOPE_API_KEY",
+    "DASHSCOPE_API_REGION",
+    "DASHSCOPE_HTTP_BASE_URL",
     "DATA_DIR",
     "EXPERIMENT_NAME",
     "JUDGE_MODEL",
@@ -137,6 +139,8 @@ class JudgeServer:
         choose: Instead of `replies`, the answer to the request of a number, from 1.
         requests: The bodies of the requests that came in.
         keys: Their `Authorization` headers.
+        headers: All their headers.
+        connections: How many connections were opened.
         times: When each of them came in, by a monotonic clock.
     """
 
@@ -145,6 +149,8 @@ class JudgeServer:
         self.choose: Callable[[int], Reply] = lambda number: self.replies[min(number, len(self.replies)) - 1]
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.connections = 0
         self.times: list[float] = []
         self._released = threading.Event()
         self._lock = threading.Lock()
@@ -165,6 +171,12 @@ class JudgeServer:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # connections are kept
+
+            def setup(self) -> None:
+                super().setup()
+                server.connections += 1
+
             def do_POST(self) -> None:
                 server.times.append(time.monotonic())
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -172,9 +184,11 @@ class JudgeServer:
                     server.requests.append(json.loads(body))
                     number = len(server.requests)
                 server.keys.append(self.headers.get("Authorization"))
+                server.headers.append(dict(self.headers))
                 reply = server.choose(number)
                 if reply.hang:
                     server._released.wait()
+                    self.close_connection = True
                     return
                 content = reply.content().encode()
                 self.send_response(reply.status)

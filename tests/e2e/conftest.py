@@ -97,7 +97,7 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
     """Starts a training of the test's own folder with Hydra overrides."""
     runs: list[Run] = []
 
-    def start(*overrides: str) -> Run:
+    def start(*overrides: str, **variables: str) -> Run:
         index = tmp_path / "running_file" / "index_trial.json"
         create = [sys.executable, str(Path(__file__).parents[2] / "scripts" / "create_index_file.py")]
         subprocess.run(
@@ -118,6 +118,7 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
             "DATA_DIR": str(material),
             "EXPERIMENT_NAME": "trial",
             "JUDGE_MODEL": "offline",
+            **variables,
         }
         settings = [
             "profile=cpu",

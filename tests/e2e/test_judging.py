@@ -25,26 +25,36 @@ def transcript(folder: Path) -> list[dict]:
     return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
 
 
-def advantages(lines: list[dict]) -> list[float]:
-    """GRPO's advantages of the rollouts of a step that may train, from the transcript alone."""
-    groups: dict[str, list[float]] = {}
-    for line in lines:
-        if line["outcome"] != "unscored":
-            reward = {"win": 1.0, "tie": 0.5, "loss": 0.0}[line["outcome"]]
-            groups.setdefault(line["rollout"].split("_")[0], []).append(reward)
-    return [
-        (reward - statistics.fmean(rewards)) / (statistics.stdev(rewards) + 1e-6)
-        for rewards in groups.values()
-        if len(rewards) > 1
-        for reward in rewards
-    ]
+def received_by_the_actor(folder: Path) -> dict[int, dict[str, dict[str, list[float]]]]:
+    """Step -> rollout -> field -> values by token, as the recorder wrote them down."""
+    steps = [json.loads(line) for line in (folder / "actor.jsonl").read_text().splitlines()]
+    return {step["step"]: step["rollouts"] for step in steps}
 
 
-def judged_by(server) -> list[str]:
-    return ["writing_rl.judge.model=a-model", f"writing_rl.judge.base_url={server.url}", *SETTINGS]
+def recording(folder: Path) -> dict[str, str]:
+    return {
+        "PYTHONPATH": str(Path(__file__).with_name("recorder")),
+        "RECORD_ACTOR": str(folder / "actor.jsonl"),
+    }
 
 
-def test_a_judge_with_faults_trains_on_what_it_did_judge(start_training, judge_server, reply):
+def scored_in(lines: list[dict], step: int) -> dict[str, float]:
+    """Rollout -> reward, of those that the judge gave a verdict."""
+    rewards = {"win": 1.0, "tie": 0.5, "loss": 0.0}
+    return {
+        line["rollout"]: rewards[line["outcome"]]
+        for line in lines
+        if line["step"] == step and line["outcome"] != "unscored"
+    }
+
+
+def rollout_of(key: str) -> str:
+    """The transcript's name of a rollout, from verl's key `uid_session_turn`."""
+    return "_".join(key.split("_")[:2])
+
+
+def faulty(reply):
+    """A judge that fails in every fifth request, each time in another way."""
     faults = [reply("I like both."), reply(status=500), reply(status=429), reply(hang=True)]
 
     def choose(number: int):
@@ -52,8 +62,16 @@ def test_a_judge_with_faults_trains_on_what_it_did_judge(start_training, judge_s
             return reply("[[B]]" if number % 2 else "[[A]]")
         return faults[number // 5 % len(faults)]
 
-    judge_server.choose = choose
-    run = start_training(*judged_by(judge_server))
+    return choose
+
+
+def judged_by(server) -> list[str]:
+    return ["writing_rl.judge.model=a-model", f"writing_rl.judge.base_url={server.url}", *SETTINGS]
+
+
+def test_grpo_learns_from_what_a_faulty_judge_did_judge(start_training, judge_server, reply, tmp_path):
+    judge_server.choose = faulty(reply)
+    run = start_training(*judged_by(judge_server), **recording(tmp_path))
     assert run.wait() == 0, run.story
 
     lines = transcript(run.folder)
@@ -64,11 +82,56 @@ def test_a_judge_with_faults_trains_on_what_it_did_judge(start_training, judge_s
     assert [step["writing_rl/unscored_rate"] * STEP for step in steps] == [
         sum(line["outcome"] == "unscored" for line in lines if line["step"] == number) for number in (1, 2)
     ]
-    for step in steps:
-        # What the actor receives is exactly what was judged, and nothing that was made up.
-        expected = advantages([line for line in lines if line["step"] == step["step"]])
-        assert step["critic/advantages/max"] == pytest.approx(max(expected), abs=1e-4)
-        assert step["critic/advantages/min"] == pytest.approx(min(expected), abs=1e-4)
+    received = received_by_the_actor(run.folder)
+    assert set(received) == {1, 2}
+    for step, rollouts in received.items():
+        groups: dict[str, dict[str, float]] = {}
+        for rollout, reward in scored_in(lines, step).items():
+            groups.setdefault(rollout.split("_")[0], {})[rollout] = reward
+        # Exactly what was judged, and nothing that was made up: means and deviations are those of the rest.
+        expected = {
+            rollout: (reward - statistics.fmean(group.values())) / (statistics.stdev(group.values()) + 1e-6)
+            for group in groups.values()
+            if len(group) > 1
+            for rollout, reward in group.items()
+        }
+        assert {rollout_of(key) for key in rollouts} == set(expected)
+        assert len(rollouts) == len(expected)
+        for key, fields in rollouts.items():
+            assert fields["advantages"] == pytest.approx(
+                [expected[rollout_of(key)]] * len(fields["advantages"]), abs=1e-4
+            )
+
+
+def test_ppo_learns_from_what_a_faulty_judge_did_judge(start_training, judge_server, reply, tmp_path):
+    judge_server.choose = faulty(reply)
+    ppo = [
+        "algorithm.adv_estimator=gae",
+        "actor_rollout_ref.rollout.n=1",
+        "data.train_batch_size=16",
+        "actor_rollout_ref.actor.ppo_mini_batch_size=16",
+    ]
+    run = start_training(*judged_by(judge_server), *ppo, **recording(tmp_path))
+    assert run.wait() == 0, run.story
+
+    lines = transcript(run.folder)
+    assert any(line["outcome"] == "unscored" for line in lines)
+    received = received_by_the_actor(run.folder)
+    assert set(received) == {1, 2}
+    for step, rollouts in received.items():
+        scored = scored_in(lines, step)
+        assert {rollout_of(key) for key in rollouts} == set(scored)
+        # GAE with gamma = lambda = 1 is what is still to come less what the critic expects; verl whitens it
+        # over all tokens that train. An unscored rollout among them would shift every one.
+        raw = {
+            key: [scored[rollout_of(key)] - value for value in fields["values"]]
+            for key, fields in rollouts.items()
+        }
+        tokens = [value for values in raw.values() for value in values]
+        mean, deviation = statistics.fmean(tokens), statistics.stdev(tokens)
+        for key, fields in rollouts.items():
+            expected = [(value - mean) / deviation for value in raw[key]]
+            assert fields["advantages"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_judge_that_dies_ends_the_run_whole_and_a_later_start_goes_on(start_training, judge_server, reply):
@@ -114,3 +177,29 @@ def test_a_step_without_a_verdict_is_passed_over(start_training, judge_server, r
     assert "actor/pg_loss" not in first
     assert second["writing_rl/win_rate"] == 1
     assert "actor/pg_loss" in second
+
+
+def test_a_budget_ends_the_run_whole_and_a_larger_one_goes_on(start_training, judge_server, reply):
+    judge_server.replies = [reply("[[B]]")]
+    settings = [*judged_by(judge_server), "trainer.total_training_steps=3"]
+    run = start_training(*settings, f"writing_rl.judge.max_calls={STEP + 3}")
+    assert run.wait() == 0, run.story
+    (end,) = [line for line in run.lines if line.startswith("[writing-rl] ended before its last step: ")]
+    assert "the judge's budget is spent: 19 calls, max_calls is reached" in end
+    assert end.endswith("step 1 is saved: start the run again to go on from there")
+    preflight = 1
+    assert len(judge_server.requests) == preflight + STEP + 3
+    checkpoint = run.folder / "checkpoints" / "trial"
+    assert (checkpoint / "latest_checkpointed_iteration.txt").read_text() == "1"
+    spent = json.loads((run.folder / "logs" / "trial" / "judge" / "spent.json").read_text())
+    assert spent["calls"] == STEP + 3
+
+    refused = start_training(*settings, f"writing_rl.judge.max_calls={STEP + 3}")
+    assert refused.wait() == 1
+    assert "the judge's budget is spent: 19 of writing_rl.judge.max_calls=19" in refused.lines[-1]
+
+    resumed = start_training(*settings, "trainer.total_training_steps=2", "writing_rl.judge.max_calls=100")
+    assert resumed.wait() == 0, resumed.story
+    steps = [step for step in read_metrics(run.folder / "logs" / "trial") if "critic/score/mean" in step]
+    assert [step["step"] for step in steps] == [1, 2]
+    assert steps[-1]["writing_rl/judge/total_calls"] == 2 * STEP + 3

@@ -8,8 +8,12 @@ import pytest
 
 from verl.utils.reward_score import writing_rl as reward
 from writing_rl.errors import JudgeError, SettingError, Unscored
-from writing_rl.judging.judge import Answer, Question
+from writing_rl.judging.channel import Deadline
+from writing_rl.judging.chat import Answer
+from writing_rl.judging.judge import Question
+from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Rewards, Strategy
+from writing_rl.judging.vote import VoteRule
 
 GROUND_TRUTH = {
     "prompt": "Write about the sea.",
@@ -28,14 +32,16 @@ POOR = "The sea. The sea. The sea. The sea. The sea. The sea. The sea."
 class FakeJudge:
     """Always says the same and keeps what it was asked."""
 
-    description = "a fake"
+    name = description = "a fake"
 
     def __init__(self, text: str = "[[B]]", error: Exception | None = None) -> None:
         self.text = text
         self.error = error
         self.questions: list[Question] = []
 
-    async def answer(self, question: Question) -> Answer:
+    async def close(self) -> None: ...
+
+    async def answer(self, question: Question, deadline: Deadline) -> Answer:
         self.questions.append(question)
         if self.error:
             raise self.error
@@ -88,7 +94,7 @@ async def test_an_unknown_strategy_in_the_environment_is_named(monkeypatch: pyte
 )
 async def test_a_passed_judge_decides(verdict: str, outcome: str, worth: float) -> None:
     judge = FakeJudge(verdict)
-    assert await score(judge=judge, strategy=Strategy.DISADVANTAGE) == {
+    assert await score(judges=[judge], rules=Rules(Strategy.DISADVANTAGE)) == {
         "score": worth,
         "outcome": outcome,
         "reason": "",
@@ -101,14 +107,14 @@ async def test_a_passed_judge_decides(verdict: str, outcome: str, worth: float) 
 async def test_outcomes_are_worth_what_is_passed() -> None:
     rewards = Rewards(win=1.1, tie=0.6, loss=0.1)
     for verdict, worth in (("[[B]]", 1.1), ("[[C]]", 0.6), ("[[A]]", 0.1)):
-        result = await score(judge=FakeJudge(verdict), strategy=Strategy.DISADVANTAGE, rewards=rewards)
+        result = await score(judges=[FakeJudge(verdict)], rules=Rules(Strategy.DISADVANTAGE), rewards=rewards)
         assert result["score"] == worth
 
 
 @pytest.mark.parametrize(("index", "reference"), [(0, "low"), (1, "middle"), (2, "high")])
 async def test_the_reference_is_the_one_asked_for(index: int, reference: str) -> None:
     judge = FakeJudge()
-    result = await score(judge=judge, strategy=Strategy.DISADVANTAGE, reference_index=index)
+    result = await score(judges=[judge], rules=Rules(Strategy.DISADVANTAGE), reference_index=index)
     assert judge.questions[0].answer_a == reference
     assert result["reference_index"] == float(index)
 
@@ -116,33 +122,33 @@ async def test_the_reference_is_the_one_asked_for(index: int, reference: str) ->
 async def test_a_reference_that_does_not_exist_is_an_error() -> None:
     judge = FakeJudge()
     with pytest.raises(IndexError):
-        await score(judge=judge, strategy=Strategy.DISADVANTAGE, reference_index=3)
+        await score(judges=[judge], rules=Rules(Strategy.DISADVANTAGE), reference_index=3)
     assert judge.questions == []
 
 
 async def test_criteria_reach_the_judge() -> None:
     judge = FakeJudge()
     await score(
-        ground_truth={**GROUND_TRUTH, "criteria": "Be kind."}, judge=judge, strategy=Strategy.ADVANTAGE
+        ground_truth={**GROUND_TRUTH, "criteria": "Be kind."}, judges=[judge], rules=Rules(Strategy.ADVANTAGE)
     )
     assert judge.questions == [Question("Write about the sea.", "text", "low", "Be kind.")]
 
 
 async def test_no_verdict_is_no_score() -> None:
     with pytest.raises(Unscored) as error:
-        await score(judge=FakeJudge("Assistant B is clearly better."), strategy=Strategy.BOTH)
+        await score(judges=[FakeJudge("Assistant B is clearly better.")], rules=Rules(Strategy.BOTH))
     assert error.value.reason == "no_verdict"
 
 
 @pytest.mark.parametrize("error", [Unscored("timeout"), JudgeError("wrong key")])
 async def test_a_failing_judge_is_no_score(error: Exception) -> None:
     with pytest.raises(type(error), match=str(error)):
-        await score(judge=FakeJudge(error=error), strategy=Strategy.BOTH)
+        await score(judges=[FakeJudge(error=error)], rules=Rules(Strategy.BOTH))
 
 
 async def test_every_outcome_has_the_same_keys() -> None:
     results = [
-        await score(response, judge=FakeJudge(verdict), strategy=strategy)
+        await score(response, judges=[FakeJudge(verdict)], rules=Rules(strategy))
         for response in ("text", "<think>never closed")
         for verdict in ("[[A]]", "[[B]]", "[[C]]")
         for strategy in Strategy
@@ -158,6 +164,18 @@ def test_it_is_what_verl_calls_as_a_custom_reward_function() -> None:
 
 async def test_what_verl_passes_besides_is_accepted() -> None:
     result = await score(
-        judge=FakeJudge(), strategy=Strategy.BOTH, reward_router_address=None, reward_model_tokenizer=None
+        judges=[FakeJudge()],
+        rules=Rules(Strategy.BOTH),
+        reward_router_address=None,
+        reward_model_tokenizer=None,
     )
     assert result["outcome"] == "tie"
+
+
+@pytest.mark.parametrize(
+    ("vote", "worth", "outcome"), [(VoteRule.MAJORITY, 1.0, "win"), (VoteRule.MEAN, 2 / 3, "win")]
+)
+async def test_several_judges_give_a_majority_or_a_mean(vote: VoteRule, worth: float, outcome: str) -> None:
+    judges = [FakeJudge("[[B]]"), FakeJudge("[[A]]"), FakeJudge("[[B]]")]
+    result = await score(judges=judges, rules=Rules(Strategy.DISADVANTAGE, vote=vote))
+    assert (result["score"], result["outcome"]) == (pytest.approx(worth), outcome)

@@ -22,7 +22,7 @@ SAMPLE = Sample(0, 0, "train", ({"role": "user", "content": "Write."},), "Write.
 
 
 def settings(model: str, url: str | None = None) -> Settings:
-    judge = JudgeSettings(model=model, base_url=url, max_retries=0, deadline_s=20.0)
+    judge = JudgeSettings(models=(model,), base_url=url, max_retries=0, deadline_s=20.0)
     return Settings("index.json", "logs", judge, Rewards(), GroupRule.MAJORITY, "middle")
 
 

@@ -11,7 +11,7 @@ SCORED = [outcome for outcome in Outcome if outcome is not Outcome.UNSCORED]
 
 
 def unscored(reason: str = "http_429", detail: str = "slow down") -> Comparison:
-    return Comparison(Outcome.UNSCORED, reason, detail=detail)
+    return Comparison(Outcome.UNSCORED, reason=reason, detail=detail)
 
 
 @given(st.lists(st.sampled_from(Outcome), max_size=60), st.floats(0, 1), st.integers(1, 10))

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from writing_rl.errors import JudgeError, Unscored
+from writing_rl.judging.channel import Deadline
+from writing_rl.judging.chat import Answer
 from writing_rl.judging.compare import Comparison, compare
-from writing_rl.judging.judge import Answer, Question
+from writing_rl.judging.judge import Question
+from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Outcome, Strategy, Verdict
+from writing_rl.judging.vote import VoteRule
 
 POLICY, REFERENCE = "The policy's text.", "The reference."
 
@@ -16,15 +21,19 @@ POLICY, REFERENCE = "The policy's text.", "The reference."
 class FakeJudge:
     """Answers by a function and keeps what it was asked."""
 
-    description = "a fake"
+    name = description = "a fake"
 
     def __init__(self, answer: Callable[[Question], str]) -> None:
         self._answer = answer
         self.questions: list[Question] = []
+        self.deadlines: list[Deadline] = []
 
-    async def answer(self, question: Question) -> Answer:
+    async def answer(self, question: Question, deadline: Deadline) -> Answer:
         self.questions.append(question)
+        self.deadlines.append(deadline)
         return Answer(self._answer(question), prompt_tokens=3, completion_tokens=2, latency_s=0.5)
+
+    async def close(self) -> None: ...
 
 
 def prefers(text: str) -> FakeJudge:
@@ -46,10 +55,22 @@ def fails(error: Exception) -> FakeJudge:
     return FakeJudge(answer)
 
 
-async def ask(judge: FakeJudge, strategy: Strategy, response: str = POLICY) -> Comparison:
+async def ask(
+    judge: FakeJudge | list[FakeJudge], strategy: Strategy, response: str = POLICY, **rules: Any
+) -> Comparison:
     return await compare(
-        judge, strategy, prompt="The task.", response=response, reference=REFERENCE, criteria="Be kind."
+        judge if isinstance(judge, list) else [judge],
+        Rules(strategy, **rules),
+        prompt="The task.",
+        response=response,
+        reference=REFERENCE,
+        criteria="Be kind.",
     )
+
+
+def one(outcome: Outcome, **more: Any) -> Comparison:
+    """What comes of a comparison by one judge."""
+    return Comparison(outcome, (outcome,), **more)
 
 
 @pytest.mark.parametrize("strategy", Strategy)
@@ -57,12 +78,12 @@ async def ask(judge: FakeJudge, strategy: Strategy, response: str = POLICY) -> C
 async def test_a_judge_that_knows_decides_in_every_order(
     strategy: Strategy, preferred: str, outcome: Outcome
 ) -> None:
-    assert await ask(prefers(preferred), strategy) == Comparison(outcome)
+    assert await ask(prefers(preferred), strategy) == one(outcome)
 
 
 @pytest.mark.parametrize("strategy", Strategy)
 async def test_a_tie_is_a_tie(strategy: Strategy) -> None:
-    assert await ask(says("[[C]]"), strategy) == Comparison(Outcome.TIE)
+    assert await ask(says("[[C]]"), strategy) == one(Outcome.TIE)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +106,7 @@ async def test_the_judge_sees_the_texts_in_the_order_of_the_strategy(
 
 @pytest.mark.parametrize("verdict", ["[[A]]", "[[B]]"])
 async def test_a_judge_that_prefers_a_position_gives_a_tie_over_both_orders(verdict: str) -> None:
-    assert await ask(says(verdict), Strategy.BOTH) == Comparison(Outcome.TIE, flipped=True)
+    assert await ask(says(verdict), Strategy.BOTH) == one(Outcome.TIE, flipped=True)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +119,7 @@ async def test_a_judge_that_prefers_a_position_gives_a_tie_over_both_orders(verd
     ],
 )
 async def test_the_letter_means_the_slot(strategy: Strategy, verdict: str, outcome: Outcome) -> None:
-    assert await ask(says(verdict), strategy) == Comparison(outcome)
+    assert await ask(says(verdict), strategy) == one(outcome)
 
 
 @pytest.mark.parametrize("response", ["", " \n", "<think>plan", "<think>plan</think>", "plan</think>\n"])
@@ -118,13 +139,13 @@ async def test_the_judge_never_sees_the_thinking_part() -> None:
 @pytest.mark.parametrize("strategy", Strategy)
 @pytest.mark.parametrize("text", ["Assistant B is clearly better.", "I cannot judge this.", "[[A]] [[B]]"])
 async def test_a_text_without_a_verdict_is_unscored(strategy: Strategy, text: str) -> None:
-    assert await ask(says(text), strategy) == Comparison(Outcome.UNSCORED, reason="no_verdict")
+    assert await ask(says(text), strategy) == one(Outcome.UNSCORED, reason="no_verdict")
 
 
 @pytest.mark.parametrize("strategy", Strategy)
 async def test_a_judge_that_does_not_answer_leaves_it_unscored(strategy: Strategy) -> None:
     judge = fails(Unscored("timeout", "no answer within 3 s"))
-    assert await ask(judge, strategy) == Comparison(Outcome.UNSCORED, reason="timeout")
+    assert await ask(judge, strategy) == one(Outcome.UNSCORED, reason="timeout")
 
 
 @pytest.mark.parametrize("lost", [POLICY, REFERENCE])
@@ -143,7 +164,7 @@ async def test_a_judge_that_cannot_be_used_is_no_outcome(strategy: Strategy) -> 
 async def test_an_answer_without_a_verdict_is_asked_for_one(strategy: Strategy) -> None:
     judge = FakeJudge(lambda question: "[[C]]" if question.unread else "Both have their merits.")
     comparison = await ask(judge, strategy)
-    assert comparison == Comparison(Outcome.TIE)
+    assert comparison == one(Outcome.TIE)
     orders = len(strategy.policy_slots)
     assert [call.verdict for call in comparison.calls] == [None, Verdict.TIE] * orders
     asked_again = [question for question in judge.questions if question.unread]
@@ -154,10 +175,8 @@ async def test_an_answer_without_a_verdict_is_asked_for_one(strategy: Strategy) 
 @pytest.mark.parametrize("times", [0, 1, 3])
 async def test_it_is_asked_as_often_as_the_setting_says(times: int) -> None:
     judge = says("Hard to tell.")
-    comparison = await compare(
-        judge, Strategy.ADVANTAGE, prompt="task", response=POLICY, reference=REFERENCE, ask_again=times
-    )
-    assert comparison == Comparison(Outcome.UNSCORED, reason="no_verdict")
+    comparison = await ask(judge, Strategy.ADVANTAGE, ask_again=times)
+    assert comparison == one(Outcome.UNSCORED, reason="no_verdict")
     assert "Hard to tell." in comparison.detail
     assert len(judge.questions) == len(comparison.calls) == 1 + times
 
@@ -166,7 +185,7 @@ async def test_the_other_order_is_waited_for() -> None:
     done = []
 
     class Slow(FakeJudge):
-        async def answer(self, question: Question) -> Answer:
+        async def answer(self, question: Question, deadline: Deadline) -> Answer:
             if question.answer_a == POLICY:
                 raise Unscored("timeout", "too late")
             await asyncio.sleep(0.05)
@@ -174,7 +193,47 @@ async def test_the_other_order_is_waited_for() -> None:
             return Answer("[[A]]")
 
     comparison = await ask(Slow(str), Strategy.BOTH)
-    assert comparison == Comparison(Outcome.UNSCORED, reason="timeout")
+    assert comparison == one(Outcome.UNSCORED, reason="timeout")
     assert comparison.detail == "too late"
     # A request that goes on after its comparison has ended would hold a place that it no longer counts in.
     assert len(done) == len(comparison.calls) == 1
+
+
+async def test_what_is_cut_off_holds_no_verdict_although_it_names_one() -> None:
+    class Wordy(FakeJudge):
+        async def answer(self, question: Question, deadline: Deadline) -> Answer:
+            self.questions.append(question)
+            return Answer("If the first is better I write [[A]]", truncated=not question.unread)
+
+    judge = Wordy(str)
+    assert (await ask(judge, Strategy.ADVANTAGE)).outcome is Outcome.WIN
+    assert len(judge.questions) == 2
+    assert await ask(judge, Strategy.ADVANTAGE, ask_again=0) == one(Outcome.UNSCORED, reason="truncated")
+
+
+async def test_a_question_and_its_repetition_share_a_deadline_and_orders_do_not() -> None:
+    judge = says("Hm.")
+    await ask(judge, Strategy.BOTH, deadline_s=7.0)
+    assert len(judge.deadlines) == 4
+    assert len({id(deadline) for deadline in judge.deadlines}) == 2
+    assert {deadline.whole_s for deadline in judge.deadlines} == {7.0}
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+async def test_several_judges_decide_by_majority(strategy: Strategy) -> None:
+    judges = [prefers(POLICY), prefers(REFERENCE), prefers(POLICY)]
+    comparison = await ask(judges, strategy)
+    assert comparison == Comparison(Outcome.WIN, (Outcome.WIN, Outcome.LOSS, Outcome.WIN))
+    assert len(comparison.calls) == 3 * len(strategy.policy_slots)
+
+
+async def test_one_of_three_judges_may_fail_and_two_may_not() -> None:
+    broken = fails(Unscored("timeout", "too late"))
+    votes = (Outcome.WIN, Outcome.UNSCORED, Outcome.WIN)
+    judges = [prefers(POLICY), broken, prefers(POLICY)]
+    assert await ask(judges, Strategy.BOTH, vote=VoteRule.MEAN) == Comparison(Outcome.WIN, votes)
+    assert (await ask([prefers(POLICY), broken, broken], Strategy.BOTH)).reason == "timeout"
+
+
+async def test_a_flip_of_one_judge_is_a_flip() -> None:
+    assert (await ask([prefers(POLICY), says("[[A]]")], Strategy.BOTH)).flipped

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from writing_rl.errors import DataError, JudgeError, Unscored
-from writing_rl.judging.judge import Answer, Question, load_templates
+from writing_rl.judging.channel import Deadline
+from writing_rl.judging.chat import Answer
+from writing_rl.judging.judge import Question, load_templates
 from writing_rl.judging.pairs import Pair, as_line, judge_all, judge_pair, judged_ids, read_pairs
+from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Strategy
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "judge_pairs.py"
@@ -21,10 +24,12 @@ GOOD, POOR = "The better text.", "The worse text."
 class Knower:
     """Prefers the better text wherever it stands."""
 
-    description = "a fake"
+    name = description = "a fake"
 
-    async def answer(self, question: Question) -> Answer:
-        return Answer("[[A]]" if question.answer_a == GOOD else "[[B]]", 5, 1, 0.5)
+    async def answer(self, question: Question, deadline: Deadline) -> Answer:
+        return Answer("[[A]]" if question.answer_a == GOOD else "[[B]]", 5, 1, cost_usd=0.5)
+
+    async def close(self) -> None: ...
 
 
 def pair(id: Any = 1, a: str = GOOD, b: str = POOR, **more: Any) -> dict[str, Any]:
@@ -53,20 +58,21 @@ async def test_verdicts_are_in_terms_of_the_responses(
     strategy: Strategy, a: str, b: str, verdict: str
 ) -> None:
     given = Pair(7, "Write.", a, b)
-    line = as_line(given, await judge_pair(Knower(), given, strategy))
+    line = as_line(given, await judge_pair([Knower()], given, Rules(strategy)))
     assert (line["id"], line["verdict"]) == (7, verdict)
     called = GOOD in a or GOOD in b
     assert line["calls"] == (len(strategy.policy_slots) if called else 0)
+    assert line["cost_usd"] == 0.5 * line["calls"]
     assert line["reason"] == (None if called else "no_answer")
 
 
 async def test_no_verdict_is_null_with_its_reason() -> None:
     class Silent(Knower):
-        async def answer(self, question: Question) -> Answer:
+        async def answer(self, question: Question, deadline: Deadline) -> Answer:
             raise Unscored("http_500", "broken")
 
     given = Pair("x", "Write.", GOOD, POOR)
-    line = as_line(given, await judge_pair(Silent(), given, Strategy.BOTH))
+    line = as_line(given, await judge_pair([Silent()], given, Rules(Strategy.BOTH)))
     assert (line["verdict"], line["reason"], line["detail"]) == (None, "http_500", "broken")
 
 
@@ -168,7 +174,7 @@ def test_the_script_judges_goes_on_and_sums_up(tmp_path: Path) -> None:
     }
     content = output.read_bytes()
     second = run("--judge", "offline", "--input", given, "--output", output, "--order", "both")
-    assert "2 of them judged before" in second.stderr
+    assert "2 judged before" in second.stderr
     assert output.read_bytes() == content
 
 
@@ -178,4 +184,21 @@ def test_the_scripts_mistakes_are_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == f"Error: {given}, line 1 lacks 'prompt'\n"
     assert not (tmp_path / "out.jsonl").exists()
-    assert "no judge is set" in run("--input", given, "--output", "x").stderr
+    assert "no judge is set" in run("--input", write(given, pair()), "--output", "x").stderr
+    none = run("--judge", "offline", "--max_calls", "0", "--input", given, "--output", "x")
+    assert "argument --max_calls: 0 is below 1" in none.stderr
+
+
+def test_the_script_stops_at_its_budget_and_goes_on_with_another(tmp_path: Path) -> None:
+    given = write(tmp_path / "in.jsonl", *(pair(number) for number in range(5)))
+    output = tmp_path / "out.jsonl"
+    settings = ("--judge", "offline", "--input", given, "--output", output)
+    first = run(*settings, "--max_calls", "3")
+    assert first.returncode == 1
+    assert (
+        first.stderr.splitlines()[-1] == "Error: the judge's budget is spent: 3 calls, max_calls is reached"
+    )
+    assert len(output.read_text().splitlines()) == 3
+    second = run(*settings, "--max_calls", "3")
+    assert second.returncode == 0, second.stderr
+    assert "5 calls, 0 tokens read and 0 written by the judge, 0.0000 USD" in second.stdout

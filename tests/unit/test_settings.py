@@ -31,7 +31,7 @@ def test_the_shipped_defaults(config: DictConfig, monkeypatch: pytest.MonkeyPatc
     assert Settings.from_config(config.writing_rl) == Settings(
         index_file="running_file/index_writing-rl.json",
         log_dir="logs/writing-rl",
-        judge=JudgeSettings(model="offline", strategy=Strategy.DISADVANTAGE, base_url=None, parallel=64),
+        judge=JudgeSettings(models=("offline",), strategy=Strategy.DISADVANTAGE, base_url=None, parallel=64),
         rewards=Rewards(1.0, 0.5, 0.0),
         group_rule=GroupRule.MAJORITY,
         validation_reference="middle",
@@ -49,7 +49,7 @@ def test_the_environment_sets_the_judge(config: DictConfig, monkeypatch: pytest.
         monkeypatch.setenv(name, value)
     settings = Settings.from_config(config.writing_rl)
     assert settings.index_file == "running_file/index_mine.json"
-    assert settings.judge.model == "judge-1"
+    assert settings.judge.models == ("judge-1",)
     assert settings.judge.base_url == "http://127.0.0.1:1/v1"
     assert settings.judge.strategy is Strategy.BOTH
     assert settings.judge.parallel == 7

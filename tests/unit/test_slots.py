@@ -2,36 +2,47 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from writing_rl.judging.slots import SharedSlots, SlotPool
+from writing_rl.errors import BudgetSpent
+from writing_rl.judging.limits import Bill, Limits
+from writing_rl.judging.slots import Grant, SharedSlots, SlotPool
+
+#: What a request takes, and can take at most, in these tests.
+TOOK, AT_MOST = Bill(1, 10, 5, 0.25), Bill(1, 20, 10, 1.0)
 
 
 class Workshop:
     """Workers that share a pool, each with requests that take some turns of the event loop."""
 
-    def __init__(self, slots: int, workers: int) -> None:
-        self.pool = SlotPool(slots)
+    def __init__(self, slots: int, workers: int, limits: Limits = Limits()) -> None:
+        self.pool = SlotPool(slots, limits)
         self.takes = 0
-        self.workers = [SharedSlots(self._take, self.pool.give) for _ in range(workers)]
+        self.workers = [SharedSlots(self._take, self.pool.give, metered=limits.any) for _ in range(workers)]
         self.running = 0
         self.most = 0
+        self.made = 0
 
-    async def _take(self, wanted: int) -> int:
+    async def _take(self, wanted: Sequence[Bill]) -> Grant:
         self.takes += 1
         await asyncio.sleep(0)  # another process is asked
         return await self.pool.take(wanted)
 
     async def request(self, worker: int, turns: int) -> None:
-        async with self.workers[worker]:
+        async with self.workers[worker].slot(AT_MOST) as slot:
             self.running += 1
+            self.made += 1
             self.most = max(self.most, self.running)
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            self.running -= 1
+            try:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            finally:
+                self.running -= 1
+            slot.took = TOOK
 
 
 @given(
@@ -52,7 +63,8 @@ def test_there_are_never_more_in_flight_and_all_come_to_their_end(
 
         await asyncio.wait_for(asyncio.gather(*(later(*request) for request in requests)), 20)
         # Everything was given back: as many as there are can be had at once.
-        assert await asyncio.wait_for(workshop.pool.take(slots + 1), 1) == slots
+        grant = await asyncio.wait_for(workshop.pool.take([AT_MOST] * (slots + 1)), 1)
+        assert grant == Grant(slots)
         return workshop
 
     assert asyncio.run(play()).most <= slots
@@ -85,17 +97,17 @@ async def test_cancelled_requests_leave_no_slot_behind() -> None:
     await asyncio.gather(*requests, return_exceptions=True)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert await asyncio.wait_for(workshop.pool.take(9), 1) == 3
+    assert await asyncio.wait_for(workshop.pool.take([AT_MOST] * 9), 1) == Grant(3)
 
 
 async def test_a_pool_that_is_gone_is_an_error_and_no_wait() -> None:
-    async def take(_: int) -> int:
+    async def take(_: Sequence[Bill]) -> Grant:
         raise ConnectionError("the pool died")
 
-    slots = SharedSlots(take, lambda _: None)
+    slots = SharedSlots(take, lambda *_: None)
 
     async def request() -> None:
-        async with slots:
+        async with slots.slot(AT_MOST):
             pass
 
     for _ in range(2):  # and again: nothing is left half-done
@@ -107,14 +119,57 @@ async def test_a_pool_that_is_gone_is_an_error_and_no_wait() -> None:
 
 async def test_those_who_wait_are_served_in_turn() -> None:
     pool = SlotPool(1)
-    assert await pool.take(5) == 1
-    first, second = (asyncio.ensure_future(pool.take(1)) for _ in range(2))
+    assert await pool.take([AT_MOST] * 5) == Grant(1)
+    first, second = (asyncio.ensure_future(pool.take([AT_MOST])) for _ in range(2))
     await asyncio.sleep(0)
-    pool.give(1)
+    pool.give(1, [])
     await asyncio.sleep(0)
     assert first.done()
     assert not second.done()
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(second, 0.01)
-    pool.give(1)
-    assert await pool.take(1) == 1
+    pool.give(1, [])
+    assert await pool.take([AT_MOST]) == Grant(1)
+
+
+@given(
+    slots=st.integers(1, 5),
+    workers=st.integers(1, 3),
+    requests=st.integers(1, 30),
+    max_calls=st.none() | st.integers(1, 20),
+    max_cost=st.none() | st.floats(0.5, 8.0),
+)
+def test_a_budget_is_used_up_and_never_overdrawn(
+    slots: int, workers: int, requests: int, max_calls: int | None, max_cost: float | None
+) -> None:
+    async def play() -> tuple[Workshop, list[object]]:
+        workshop = Workshop(slots, workers, Limits(max_calls=max_calls, max_cost_usd=max_cost))
+        made = (workshop.request(number % workers, number % 4) for number in range(requests))
+        results = await asyncio.wait_for(asyncio.gather(*made, return_exceptions=True), 20)
+        await asyncio.sleep(0)
+        return workshop, results
+
+    workshop, results = asyncio.run(play())
+    # The last request is let in while what it may take at most is still within the budget.
+    affordable = int((max_cost - AT_MOST.cost_usd) / TOOK.cost_usd) + 1 if max_cost is not None else requests
+    if max_cost is not None and max_cost < AT_MOST.cost_usd:
+        affordable = 0
+    expected = min(requests, affordable, requests if max_calls is None else max_calls)
+    assert workshop.made == results.count(None) == expected
+    assert workshop.pool.spent() == Bill.total([TOOK] * expected) or (max_cost is None and max_calls is None)
+    assert all(isinstance(result, BudgetSpent) for result in results if result is not None)
+    assert workshop.pool.spent().cost_usd <= (max_cost or float("inf"))
+    assert workshop.most <= slots
+
+
+async def test_a_budget_in_use_lets_the_next_request_wait_for_what_is_under_way() -> None:
+    workshop = Workshop(8, 1, Limits(max_cost_usd=2.1))
+    await asyncio.gather(*(workshop.request(0, 5) for _ in range(4)))
+    # Each may cost 1 and costs 0.25: two at a time, although there are slots for all.
+    assert (workshop.made, workshop.most) == (4, 2)
+
+
+async def test_what_was_spent_reaches_the_pool() -> None:
+    workshop = Workshop(2, 2)
+    await asyncio.gather(*(workshop.request(number % 2, 1) for number in range(9)))
+    assert workshop.pool.spent() == Bill.total([TOOK] * 9)

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
+from writing_rl.judging.chat import Answer
 from writing_rl.judging.compare import Call, Comparison
-from writing_rl.judging.judge import Answer
 from writing_rl.judging.transcript import Transcript
 from writing_rl.judging.verdict import Outcome, Verdict
 
 COMPARISON = Comparison(
     Outcome.WIN,
+    (Outcome.WIN,),
     calls=(
-        Call(Verdict.B, Answer("Unsure.\n— «Ende»", 100, 20, 0.25), None),
-        Call(Verdict.B, Answer("[[B]]", 130, 5, 0.1234), Verdict.B),
+        Call("judge-1", Verdict.B, Answer("Unsure.\n— «Ende»", 100, 20, latency_s=0.25), None),
+        Call("judge-1", Verdict.B, Answer("[[B]]", 130, 5, latency_s=0.1234, cost_usd=0.5), Verdict.B),
     ),
 )
 
@@ -36,21 +37,28 @@ def test_a_comparison_is_one_line_with_everything_about_it(tmp_path: Path) -> No
             "reason": "",
             "detail": "",
             "flipped": False,
+            "votes": ["win"],
             "calls": [
                 {
+                    "judge": "judge-1",
                     "order": "reference first",
                     "verdict": None,
                     "latency_s": 0.25,
                     "prompt_tokens": 100,
                     "completion_tokens": 20,
+                    "cost_usd": None,
+                    "cached": False,
                     "text": "Unsure.\n",
                 },
                 {
+                    "judge": "judge-1",
                     "order": "reference first",
                     "verdict": "B",
                     "latency_s": 0.123,
                     "prompt_tokens": 130,
                     "completion_tokens": 5,
+                    "cost_usd": 0.5,
+                    "cached": False,
                     "text": "[[B]]",
                 },
             ],

@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from writing_rl.judging.chat import Answer
 from writing_rl.judging.compare import Call, Comparison
-from writing_rl.judging.judge import Answer
 from writing_rl.judging.usage import Usage, quantile
 from writing_rl.judging.verdict import Outcome, Verdict
 
 
 def comparison(*latencies: float, flipped: bool = False) -> Comparison:
-    calls = tuple(Call(Verdict.A, Answer("[[A]]", 10, 2, latency), Verdict.A) for latency in latencies)
+    answers = [Answer("[[A]]", 10, 2, latency_s=latency, cost_usd=0.25) for latency in latencies]
+    calls = tuple(Call("judge", Verdict.A, answer, Verdict.A) for answer in answers)
     return Comparison(Outcome.WIN, flipped=flipped, calls=calls)
 
 
@@ -24,7 +25,30 @@ def test_a_step_adds_up() -> None:
         "writing_rl/judge/prompt_tokens": 30,
         "writing_rl/judge/completion_tokens": 6,
         "writing_rl/judge/flip_rate": pytest.approx(1 / 3),
+        "writing_rl/judge/disagreement_rate": 0,
+        "writing_rl/judge/cached": 0,
+        "writing_rl/judge/cost_usd": 0.75,
     }
+
+
+def test_an_answer_from_the_cache_costs_nothing_and_is_no_call() -> None:
+    known = Call("judge", Verdict.A, Answer("[[A]]", 10, 2, cost_usd=0.0, cached=True), Verdict.A)
+    figures = Usage.of(Comparison(Outcome.WIN, calls=(known,))).metrics()
+    assert figures["writing_rl/judge/cached"] == 1
+    assert figures["writing_rl/judge/calls"] == figures["writing_rl/judge/prompt_tokens"] == 0
+
+
+def test_a_cost_that_is_not_known_is_no_figure() -> None:
+    unpriced = Call("judge", Verdict.A, Answer("[[A]]", 10, 2), Verdict.A)
+    usage = Usage.total([Usage.of(comparison(1.0)), Usage.of(Comparison(Outcome.WIN, calls=(unpriced,)))])
+    assert usage.known_cost_usd is None
+    assert "writing_rl/judge/cost_usd" not in usage.metrics()
+
+
+def test_judges_that_differ_are_counted() -> None:
+    votes = [(Outcome.WIN, Outcome.LOSS), (Outcome.WIN, Outcome.WIN), (Outcome.WIN, Outcome.UNSCORED)]
+    parts = [Usage.of(Comparison(Outcome.WIN, vote)) for vote in votes]
+    assert Usage.total(parts).metrics()["writing_rl/judge/disagreement_rate"] == pytest.approx(1 / 3)
 
 
 def test_a_step_without_a_call_has_figures_too() -> None:

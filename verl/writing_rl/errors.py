@@ -6,10 +6,13 @@ WritingRLError
 │   ├── DataError        a row of a data set
 │   ├── IndexFileError   the reference index file
 │   ├── JudgeError       the judge cannot be used at all (wrong key, unknown model, unreachable)
+│   │   └── BudgetSpent  the judge may not be asked any more
 │   └── SetupError       the machine or the installation
 ├── Unscored             one comparison got no verdict; never a loss, a tie or a win
+│   └── Transient        a failure that may pass: asked again, it may be answered
 └── RunFailure           a worker of a running training died, or a rollout failed
     └── RunStopped       the run was ended on purpose, between two steps
+        └── RunComplete  its budget is used up, as was asked for: no failure
 """
 
 from __future__ import annotations
@@ -39,6 +42,10 @@ class JudgeError(UserError):
     """The judge cannot be used at all: wrong key, unknown model, no such address."""
 
 
+class BudgetSpent(JudgeError):
+    """The judge may not be asked any more: what it may cost is spent."""
+
+
 class SetupError(UserError):
     """The machine or the installation lacks something."""
 
@@ -57,9 +64,25 @@ class Unscored(WritingRLError):
         self.detail = detail
 
 
+class Transient(Unscored):
+    """A request failed in a way that may pass.
+
+    Attributes:
+        after_s: Seconds after which the provider wants to be asked again, or None where it does not say.
+    """
+
+    def __init__(self, reason: str, detail: str = "", after_s: float | None = None) -> None:
+        super().__init__(reason, detail)
+        self.after_s = after_s
+
+
 class RunFailure(WritingRLError):
     """A running training cannot go on; the message names the worker and the cause."""
 
 
 class RunStopped(RunFailure):
     """A running training was ended on purpose; its last complete step is kept."""
+
+
+class RunComplete(RunStopped):
+    """A running training was ended by a limit that was set for it, as was asked for."""

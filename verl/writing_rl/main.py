@@ -14,19 +14,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
 from writing_rl.compose import locate_verl_config
-from writing_rl.errors import RunFailure, SettingError, UserError, WritingRLError
+from writing_rl.errors import RunComplete, RunFailure, SettingError, UserError, WritingRLError
 
 #: Paths that every process must understand alike, wherever it runs.
 PATHS = (
     "writing_rl.index_file",
     "writing_rl.log_dir",
+    "writing_rl.judge.cache_file",
     "trainer.default_local_dir",
     "data.train_files",
     "data.val_files",
 )
 
 #: The same, where they are folders.
-MODELS = ("actor_rollout_ref.model.path", "critic.model.path")
+MODELS = ("actor_rollout_ref.model.path", "critic.model.path", "reward.reward_model.model_path")
 
 
 def resolve(config: DictConfig) -> None:
@@ -68,6 +69,7 @@ def train(config: DictConfig) -> None:
 
     Raises:
         UserError: Something that a person can mend stands in the way; nothing expensive has been started.
+        RunComplete: Its budget was spent before its last step.
         RunFailure: The training could not go on.
     """
     resolve(config)
@@ -115,6 +117,8 @@ def check_and_run(config: DictConfig) -> None:
     try:
         run_ppo(config, task_runner_class=RemoteTaskRunner)
     except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RunComplete):
+            raise error.cause from None
         if isinstance(error.cause, WritingRLError):
             raise RunFailure(str(error.cause)) from error
         raise RunFailure(f"{type(error.cause).__name__}: {error.cause}") from error
@@ -126,6 +130,8 @@ def check_and_run(config: DictConfig) -> None:
 def _hydra_main(config: DictConfig) -> None:
     try:
         train(config)
+    except RunComplete as complete:
+        print(f"[writing-rl] ended before its last step: {complete}", flush=True)
     except (UserError, RunFailure) as error:
         print(f"Error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ from omegaconf import DictConfig, OmegaConf
 from writing_rl.curriculum.index_file import check_index, read_index
 from writing_rl.data.samples import Sample, read_samples, sample_keys
 from writing_rl.errors import DataError, IndexFileError, JudgeError, SettingError, SetupError
+from writing_rl.judging.cache import CacheMode
 from writing_rl.judging.compare import compare
-from writing_rl.judging.judge import make_judge
-from writing_rl.judging.verdict import Outcome, Strategy
-from writing_rl.settings import Settings
+from writing_rl.judging.limits import Limits
+from writing_rl.judging.make import check_prices, describe, make_channel, make_judges
+from writing_rl.judging.providers import provider_of
+from writing_rl.judging.rules import Rules
+from writing_rl.judging.spent import check_budget, read_spent, spent_file
+from writing_rl.judging.verdict import Outcome
+from writing_rl.settings import JudgeSettings, Settings
 from writing_rl.versions import check_versions
 
 VERL_VERSION = "0.9.1"
@@ -47,6 +53,7 @@ def check_run(config: DictConfig) -> None:
     settings = Settings.from_config(config.writing_rl)
     check_parts(config)
     check_model(str(config.actor_rollout_ref.model.path))
+    check_served_judge(config, settings)
     check_outputs(config, settings)
     train = check_data(str(config.data.train_files), "train")
     check_index_file(settings, train, str(config.data.train_files))
@@ -77,12 +84,27 @@ def check_parts(config: DictConfig) -> None:
             )
 
 
-def check_model(path: str) -> None:
-    """The model is a checkpoint folder, or may be a name on the hub."""
+def check_served_judge(config: DictConfig, settings: Settings) -> None:
+    """verl serves a judge exactly if one of the judges is served by verl."""
+    named = [name for name in settings.judge.models if provider_of(name, settings.judge) == "verl"]
+    serves = bool(config.reward.reward_model.enable)
+    if named and not serves:
+        raise SettingError(f"judge {named[0]} is served by verl only with judge=verl on the command line")
+    if serves and not named:
+        raise SettingError("judge=verl serves a judge that is not among writing_rl.judge.model: add `verl`")
+    if serves:
+        model = config.reward.reward_model.model_path
+        if not model:
+            raise SettingError("judge=verl serves a judge: set reward.reward_model.model_path to its model")
+        check_model(str(model), "reward.reward_model.model_path")
+
+
+def check_model(path: str, setting: str = "BASE_MODEL") -> None:
+    """A model is a checkpoint folder, or may be a name on the hub."""
     folder = Path(path).expanduser()
     looks_like_path = path.startswith(("/", "./", "../", "~")) or folder.exists()
     if looks_like_path and not (folder / "config.json").is_file():
-        raise SettingError(f"BASE_MODEL is {path}, which holds no Hugging Face checkpoint (no config.json)")
+        raise SettingError(f"{setting} is {path}, which holds no Hugging Face checkpoint (no config.json)")
 
 
 def check_outputs(config: DictConfig, settings: Settings) -> None:
@@ -161,33 +183,45 @@ def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> N
 
 
 def check_judge(settings: Settings, sample: Sample) -> None:
-    """The judge answers one real question with a verdict."""
+    """Each judge answers one real question with a verdict, and there is a budget left for it."""
+    check_prices(settings.judge)
+    spent = spent_file(settings.log_dir)
+    check_budget(spent, read_spent(spent), settings.judge.limits)
+    for name in settings.judge.models:
+        if provider_of(name, settings.judge) == "verl":
+            print("[writing-rl] judge: a model that verl serves in this run", flush=True)
+        else:
+            asyncio.run(check_one_judge(replace(settings.judge, models=(name,)), sample))
+
+
+async def check_one_judge(settings: JudgeSettings, sample: Sample) -> None:
+    """One judge answers one real question with a verdict. Its cost is not counted."""
     from verl.utils.reward_score.writing_rl import TEMPLATES
 
-    judge = make_judge(settings.judge, TEMPLATES)
-    comparison = asyncio.run(
-        compare(
-            judge,
-            Strategy.DISADVANTAGE,
-            prompt=sample.prompt,
-            response=sample.references[-1],
-            reference=sample.references[0],
-            criteria=sample.criteria,
-            ask_again=settings.judge.ask_again,
-        )
+    settings = replace(settings, limits=Limits(), cache=CacheMode.OFF)
+    judges = make_judges(settings, TEMPLATES, make_channel(settings))
+    comparison = await compare(
+        judges,
+        Rules(ask_again=settings.ask_again, deadline_s=settings.deadline_s),
+        prompt=sample.prompt,
+        response=sample.references[-1],
+        reference=sample.references[0],
+        criteria=sample.criteria,
     )
+    for judge in judges:
+        await judge.close()
     if comparison.reason == "no_verdict":
         raise JudgeError(
-            f"the judge {judge.description} answered a test question without a verdict "
+            f"the judge {describe(judges)} answered a test question without a verdict "
             f"({comparison.detail}): use another JUDGE_MODEL or edit "
             "verl/utils/reward_score/judge_prompts.py"
         )
     if comparison.outcome is Outcome.UNSCORED:
         raise JudgeError(
-            f"the judge {judge.description} did not answer a test question ({comparison.reason}: "
+            f"the judge {describe(judges)} did not answer a test question ({comparison.reason}: "
             f"{comparison.detail}): check JUDGE_MODEL, OPENAI_BASE_URL and the network"
         )
-    print(f"[writing-rl] judge: {judge.description}", flush=True)
+    print(f"[writing-rl] judge: {describe(judges)}", flush=True)
 
 
 def check_registries() -> None:

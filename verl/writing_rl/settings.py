@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
 from writing_rl.curriculum.rules import GroupRule, parse_validation_reference
 from writing_rl.errors import SettingError
+from writing_rl.judging.cache import CacheMode
+from writing_rl.judging.limits import Limits
+from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Rewards, Strategy
+from writing_rl.judging.vote import VoteRule
+
+NO_LIMITS = Limits()
 
 E = TypeVar("E", bound=Enum)
 
@@ -19,18 +25,31 @@ E = TypeVar("E", bound=Enum)
 class JudgeSettings:
     """How to judge; every field is documented in `config/writing_rl.yaml`."""
 
-    model: str
+    models: tuple[str, ...]
+    vote: VoteRule = VoteRule.MAJORITY
+    providers: Mapping[str, str] = field(default_factory=dict)
     strategy: Strategy = Strategy.DISADVANTAGE
     base_url: str | None = None
+    data_inspection: str | None = None
     parallel: int = 64
+    request_timeout_s: float = 120.0
     deadline_s: float = 300.0
     max_retries: int = 6
     ask_again: int = 1
     temperature: float = 0.0
     max_tokens: int = 2048
+    limits: Limits = NO_LIMITS
+    prices: str | None = None
+    cache: CacheMode = CacheMode.OFF
+    cache_file: str = "running_file/judge_cache.sqlite"
     transcript_characters: int = 2000
     max_unscored_share: float = 0.5
     unscored_window: int = 64
+
+    @property
+    def rules(self) -> Rules:
+        """How two texts are compared."""
+        return Rules(self.strategy, self.ask_again, self.deadline_s, self.vote)
 
 
 @dataclass(frozen=True)
@@ -55,24 +74,33 @@ class Settings:
             SettingError: A value cannot work; the message names the setting.
         """
         judge, curriculum = block["judge"], block["curriculum"]
-        if not judge["model"]:
-            raise SettingError(
-                "no judge is set: set JUDGE_MODEL to a model of your endpoint (with OPENAI_API_KEY or "
-                "OPENAI_BASE_URL), or to `offline` to try the system without a judge model"
-            )
         return cls(
             index_file=str(block["index_file"]),
             log_dir=str(block["log_dir"]),
             judge=JudgeSettings(
-                model=str(judge["model"]),
+                models=model_names(judge["model"]),
+                vote=member(VoteRule, judge["vote"], "writing_rl.judge.vote"),
+                providers=dict(judge["providers"] or {}),
                 strategy=member(Strategy, judge["strategy"], "REWARD_STRATEGY (writing_rl.judge.strategy)"),
                 base_url=judge["base_url"] or None,
+                data_inspection=judge["data_inspection"] or None,
                 parallel=_number(judge, "parallel", int, 1, "API_PARALLEL (writing_rl.judge.parallel)"),
+                request_timeout_s=_number(judge, "request_timeout_s", float, 1),
                 deadline_s=_number(judge, "deadline_s", float, 1),
                 max_retries=_number(judge, "max_retries", int, 0),
                 ask_again=_number(judge, "ask_again", int, 0),
                 temperature=_number(judge, "temperature", float, 0),
                 max_tokens=_number(judge, "max_tokens", int, 1),
+                limits=Limits(
+                    requests_per_minute=_limit(judge, "requests_per_minute", float),
+                    tokens_per_minute=_limit(judge, "tokens_per_minute", float),
+                    max_calls=_limit(judge, "max_calls", int),
+                    max_cost_usd=_limit(judge, "max_cost_usd", float),
+                ),
+                prices=judge["prices"] or None,
+                # YAML takes a bare `off` for the truth value.
+                cache=member(CacheMode, judge["cache"] or CacheMode.OFF.value, "writing_rl.judge.cache"),
+                cache_file=str(judge["cache_file"]),
                 transcript_characters=_number(judge, "transcript_characters", int, 0),
                 max_unscored_share=_number(judge, "max_unscored_share", float, 0),
                 unscored_window=_number(judge, "unscored_window", int, 1),
@@ -88,6 +116,24 @@ class Settings:
         )
 
 
+def model_names(models: Any) -> tuple[str, ...]:
+    """The judges that `JUDGE_MODEL` or `writing_rl.judge.model` names: one, a list, or several with commas.
+
+    Raises:
+        SettingError: It names none, or one twice.
+    """
+    listed = models.split(",") if isinstance(models, str) else models or ()
+    names = tuple(name for model in listed if (name := str(model).strip()))
+    if not names:
+        raise SettingError(
+            "no judge is set: set JUDGE_MODEL to a model of your endpoint (with OPENAI_API_KEY or "
+            "OPENAI_BASE_URL), or to `offline` to try the system without a judge model"
+        )
+    if len(set(names)) < len(names):
+        raise SettingError(f"JUDGE_MODEL is {','.join(names)}: it names one judge twice")
+    return names
+
+
 def member(kind: type[E], value: Any, setting: str) -> E:
     """The member of an enumeration that a setting names.
 
@@ -99,6 +145,16 @@ def member(kind: type[E], value: Any, setting: str) -> E:
     except ValueError:
         choices = ", ".join(str(member.value) for member in kind)
         raise SettingError(f"{setting} is {value!r}: choose one of {choices}") from None
+
+
+def _limit(judge: Mapping[str, Any], key: str, kind: type) -> Any:
+    """A limit, which must be more than 0, or None where none is set."""
+    if judge[key] is None:
+        return None
+    value = _number(judge, key, kind, 0)
+    if not value:
+        raise SettingError(f"writing_rl.judge.{key} is 0: set a number above it, or null for no limit")
+    return value
 
 
 def _number(block: Mapping[str, Any], key: str, kind: type, least: float, setting: str = "") -> Any:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from verl.utils.reward_score.judge_prompts import ASK_AGAIN, JUDGE_PROMPT, JUDGE_PROMPT_WITH_CRITERIA
 from writing_rl.data.samples import references_of
-from writing_rl.errors import SettingError, Unscored
-from writing_rl.judging.compare import Comparison, compare
-from writing_rl.judging.judge import Judge, Templates, make_judge
+from writing_rl.errors import Unscored
+from writing_rl.judging.compare import Comparison, Rules, compare
+from writing_rl.judging.judge import Judge, Templates
+from writing_rl.judging.make import make_channel, make_judges
 from writing_rl.judging.verdict import Outcome, Rewards, Strategy
-from writing_rl.settings import JudgeSettings, member
+from writing_rl.judging.vote import reward_of
+from writing_rl.settings import JudgeSettings, member, model_names
 
 TEMPLATES = Templates(default=JUDGE_PROMPT, with_criteria=JUDGE_PROMPT_WITH_CRITERIA, ask_again=ASK_AGAIN)
 
@@ -31,10 +33,9 @@ async def compute_score(
     extra_info: Mapping[str, Any] | None = None,
     *,
     reference_index: int = 0,
-    judge: Judge | None = None,
-    strategy: Strategy | None = None,
+    judges: Sequence[Judge] | None = None,
+    rules: Rules | None = None,
     rewards: Rewards = Rewards(),
-    ask_again: int = 1,
     observe: Callable[[Comparison], None] | None = None,
     **_: Any,
 ) -> dict[str, float | str]:
@@ -46,10 +47,9 @@ async def compute_score(
         ground_truth: The row's `reward_model.ground_truth`: `prompt`, `target` and perhaps `criteria`.
         extra_info: The row's `extra_info`; it changes nothing.
         reference_index: Which reference to compare with, from 0.
-        judge: Who decides; by default the judge of the environment.
-        strategy: In which order the judge sees the texts; by default that of the environment.
+        judges: Who decides; by default the judges of the environment.
+        rules: How the texts are compared; by default the strategy of the environment.
         rewards: What each outcome is worth.
-        ask_again: How often an answer without a verdict is asked for one.
         observe: Gets the whole comparison, also one without a verdict.
 
     Returns:
@@ -58,28 +58,28 @@ async def compute_score(
     Raises:
         Unscored: The comparison got no verdict. It has no score, and none is made up.
         IndexError: The sample has no such reference.
-        JudgeError: The judge cannot be used at all.
+        JudgeError: A judge cannot be used at all, or the budget is spent.
         SettingError: No judge is set.
     """
-    environment = None if judge and strategy else _environment()
+    environment = None if judges and rules else _environment()
+    rules = rules or environment[1]
     references = references_of(ground_truth)
     if not 0 <= reference_index < len(references):
         raise IndexError(f"reference {reference_index} of a sample that has {len(references)}")
     comparison = await compare(
-        judge or environment[0],
-        strategy or environment[1],
+        judges or environment[0],
+        rules,
         prompt=ground_truth["prompt"],
         response=solution_str,
         reference=references[reference_index],
         criteria=ground_truth.get("criteria"),
-        ask_again=ask_again,
     )
     if observe is not None:
         observe(comparison)
     if comparison.outcome is Outcome.UNSCORED:
         raise Unscored(comparison.reason, comparison.detail)
     return {
-        "score": rewards.of(comparison.outcome),
+        "score": reward_of(comparison.votes or (comparison.outcome,), rules.vote, rewards),
         "outcome": comparison.outcome.value,
         "reason": comparison.reason,
         "flipped": float(comparison.flipped),
@@ -88,15 +88,14 @@ async def compute_score(
 
 
 @functools.lru_cache(maxsize=1)
-def _environment() -> tuple[Judge, Strategy]:
-    """Judge and strategy of the environment, made once in a process."""
-    model = os.environ.get("JUDGE_MODEL")
-    if not model:
-        raise SettingError("no judge is set: set JUDGE_MODEL, or JUDGE_MODEL=offline for the offline judge")
-    strategy = member(
-        Strategy, os.environ.get("REWARD_STRATEGY") or Strategy.DISADVANTAGE.value, "REWARD_STRATEGY"
-    )
+def _environment() -> tuple[tuple[Judge, ...], Rules]:
+    """Judges and rules of the environment, made once in a process."""
     settings = JudgeSettings(
-        model=model, base_url=os.environ.get("OPENAI_BASE_URL") or None, strategy=strategy
+        models=model_names(os.environ.get("JUDGE_MODEL")),
+        base_url=os.environ.get("OPENAI_BASE_URL") or None,
+        strategy=member(
+            Strategy, os.environ.get("REWARD_STRATEGY") or Strategy.DISADVANTAGE.value, "REWARD_STRATEGY"
+        ),
+        parallel=int(os.environ.get("API_PARALLEL") or JudgeSettings.parallel),
     )
-    return make_judge(settings, TEMPLATES), strategy
+    return make_judges(settings, TEMPLATES, make_channel(settings)), settings.rules

@@ -2,8 +2,8 @@
 
 verl starts `reward.num_workers` processes with one manager each and hands every finished response to one of
 them, while the others are still being written. Nothing here may therefore be counted or locked in one
-process alone: the current reference of a sample comes from the run's `ReferenceOwner`, and each manager
-holds its share of the judge requests that may be in flight.
+process alone: the current reference of a sample comes from the run's `ReferenceOwner`, and the right to
+make a request from its pool of slots.
 """
 
 from __future__ import annotations
@@ -21,15 +21,21 @@ from verl.experimental.reward_loop.reward_manager.registry import register
 from verl.protocol import DataProto
 
 from verl.utils.reward_score import writing_rl
-from writing_rl.curriculum.owner import connect
+from writing_rl.batches import Batches
+from writing_rl.curriculum.owner import Assignment, Judged, Row, connect
 from writing_rl.curriculum.rules import validation_index
 from writing_rl.data.samples import references_of
-from writing_rl.errors import JudgeError, Unscored
+from writing_rl.errors import BudgetSpent, JudgeError, Unscored
+from writing_rl.judging.channel import STOPPED, Channel
 from writing_rl.judging.compare import Comparison
-from writing_rl.judging.judge import STOPPED, LimitedJudge, make_judge
+from writing_rl.judging.judge import Judge
+from writing_rl.judging.make import make_channel, make_judges
+from writing_rl.judging.providers import Served
 from writing_rl.judging.run_slots import connect_slots
+from writing_rl.judging.text import strip_thinking
 from writing_rl.judging.transcript import Transcript
 from writing_rl.judging.verdict import Outcome
+from writing_rl.judging.writing import Writing
 from writing_rl.settings import Settings
 
 
@@ -60,13 +66,8 @@ class _Rollout:
         )
 
     @property
-    def id(self) -> int:
-        return int(self.ground_truth["id"])
-
-    @property
-    def index(self) -> int:
-        """The row's `extra_info.index`."""
-        return int(self.extra_info.get("index", -1))
+    def row(self) -> Row:
+        return Row(int(self.ground_truth["id"]), int(self.extra_info.get("index", -1)))
 
     @property
     def split(self) -> str | None:
@@ -78,7 +79,7 @@ class _Rollout:
 
     def about(self) -> dict[str, Any]:
         """What a transcript says about it."""
-        return {"step": self.step, "id": self.id, "index": self.index, "rollout": self.name}
+        return {"step": self.step, "id": self.row.id, "index": self.row.index, "rollout": self.name}
 
 
 @register("parallel")
@@ -96,8 +97,8 @@ class ParallelRewardManager(RewardManagerBase):
         super().__init__(config, tokenizer, compute_score)
         self.settings = Settings.from_config(config.writing_rl)
         # verl always injects a `compute_score` of its own that knows no writing; only a function that the
-        # user named in the configuration takes the place of ours.
-        custom = bool(config.reward.custom_reward_function.path)
+        # user named in the configuration takes the place of ours. (Ours is named there with judge=verl.)
+        custom = config.reward.custom_reward_function.path not in (None, f"pkg://{writing_rl.__name__}")
         self.compute_score = compute_score if custom else writing_rl.compute_score
         if not inspect.iscoroutinefunction(
             inspect.unwrap(getattr(self.compute_score, "func", self.compute_score))
@@ -106,8 +107,10 @@ class ParallelRewardManager(RewardManagerBase):
         self.transcript = Transcript(
             Path(self.settings.log_dir, "judge"), characters=self.settings.judge.transcript_characters
         )
+        served = config.reward.reward_model
+        self.served = Served(reward_router_address, served.model_path) if reward_router_address else None
 
-    # Both are there once the trainer is, which may be later than this process.
+    # What the run has only one of is there once the trainer is, which may be later than this process.
 
     @functools.cached_property
     def owner(self) -> ray.actor.ActorHandle:
@@ -115,9 +118,24 @@ class ParallelRewardManager(RewardManagerBase):
         return connect()
 
     @functools.cached_property
-    def judge(self) -> LimitedJudge:
-        """The judge, with the slots that the whole run shares."""
-        return LimitedJudge(make_judge(self.settings.judge, writing_rl.TEMPLATES), connect_slots())
+    def assigned(self) -> Batches[Row, Assignment]:
+        """What the owner assigns to rollouts."""
+        return Batches(self.owner.assign.remote)
+
+    @functools.cached_property
+    def recorded(self) -> Batches[Judged, bool]:
+        """What the owner is told of rollouts; its answer is whether judging has ended."""
+        return Batches(self.owner.record.remote)
+
+    @functools.cached_property
+    def channel(self) -> Channel:
+        """This process's way to the judges, with the slots that the whole run shares."""
+        return make_channel(self.settings.judge, connect_slots(self.settings.judge.limits))
+
+    @functools.cached_property
+    def judges(self) -> tuple[Judge, ...]:
+        """Who judges."""
+        return make_judges(self.settings.judge, writing_rl.TEMPLATES, self.channel, self.served)
 
     async def run_single(self, data: DataProto) -> dict[str, Any]:
         """Judges one response.
@@ -134,10 +152,10 @@ class ParallelRewardManager(RewardManagerBase):
         rollout = _Rollout.of(item.non_tensor_batch)
         # Two safeguards that a validation rollout never touches the training state: the phase of the run,
         # and the split that the row itself names.
-        reference, stopped = await self.owner.current.remote(rollout.id, rollout.index)
+        reference, stopped = await self.assigned.ask(rollout.row)
         training = reference is not None and rollout.split != "test"
         if stopped:
-            self.judge.closed = True
+            self.channel.closed = True
             return _report(_unscored(STOPPED, 0))
         if not training:
             reference = validation_index(self.settings.validation_reference, len(rollout.references))
@@ -146,24 +164,20 @@ class ParallelRewardManager(RewardManagerBase):
         result = await self._score(rollout, response, reference, observed.append)
         if result["reason"] != STOPPED:
             # A reward function of the user's own may tell no more than the outcome.
-            plain = Comparison(Outcome(result["outcome"]), result["reason"])
-            comparison = observed[0] if observed else plain
+            outcome, reason = Outcome(result["outcome"]), result["reason"]
+            comparison = observed[0] if observed else Comparison(outcome, reason=reason)
             self.transcript.write(
                 comparison,
                 about={**rollout.about(), "training": training, "reference_index": reference},
                 texts={"response": response, "reference": rollout.references[reference]},
             )
-            if await self._record(rollout, training, comparison.without_texts()):
-                self.judge.closed = True
+            writing = Writing.of(strip_thinking(response))
+            judged = Judged(
+                rollout.row, rollout.step, rollout.name, training, comparison.without_texts(), writing
+            )
+            if await self.recorded.ask(judged):
+                self.channel.closed = True
         return _report(result)
-
-    async def _record(self, rollout: _Rollout, training: bool, comparison: Comparison) -> bool:
-        """Tells the owner what came of a rollout; returns whether judging has ended in this run."""
-        if not training:
-            return await self.owner.record_validation.remote(comparison)
-        return await self.owner.record.remote(
-            rollout.step, rollout.id, rollout.index, rollout.name, comparison
-        )
 
     async def _score(
         self, rollout: _Rollout, response: str, reference: int, observe: Callable[[Comparison], None]
@@ -175,18 +189,19 @@ class ParallelRewardManager(RewardManagerBase):
                 ground_truth=rollout.ground_truth,
                 extra_info=rollout.extra_info,
                 reference_index=reference,
-                judge=self.judge,
-                strategy=self.settings.judge.strategy,
+                judges=self.judges,
+                rules=self.settings.judge.rules,
                 rewards=self.settings.rewards,
-                ask_again=self.settings.judge.ask_again,
                 observe=observe,
             )
         except Unscored as unscored:
             return _unscored(unscored.reason, reference)
         except JudgeError as error:
             # No question can be answered any more, and only the trainer can end a run.
-            await self.owner.stop.remote(str(error))
-            return _unscored("judge", reference)
+            spent = isinstance(error, BudgetSpent)
+            await self.owner.stop.remote(str(error), spent)
+            self.channel.closed = True
+            return _unscored(STOPPED if spent else "judge", reference)
 
     def _decode(self, item: Any) -> str:
         """The text of a trajectory's response, without padding and special tokens."""

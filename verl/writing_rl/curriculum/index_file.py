@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from writing_rl.errors import IndexFileError
+from writing_rl.files import write_whole
 
 
 def read_index(path: str | Path) -> dict[str, int]:
@@ -67,8 +66,6 @@ def check_index(path: str | Path, indexes: Mapping[str, int], references: Mappin
 def write_index(path: str | Path, indexes: Mapping[str, int]) -> None:
     """Writes an index file so that it is whole at every moment, also through a kill or a full disk.
 
-    The content goes to a temporary file in the same folder, reaches the disk, and takes the old file's place.
-
     Args:
         path: The file; its folder is made where it is missing.
         indexes: Index by sample key; written in the order of the keys as numbers.
@@ -78,38 +75,11 @@ def write_index(path: str | Path, indexes: Mapping[str, int]) -> None:
     """
     path = Path(path)
     lines = ",\n".join(f"{json.dumps(key)}: {int(indexes[key])}" for key in sorted(indexes, key=_as_number))
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False, encoding="utf-8"
-        ) as file:
-            temporary = file.name
-            file.write(f"{{\n{lines}\n}}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            os.chmod(temporary, path.stat().st_mode & 0o777)
-        else:
-            os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-        _sync_folder(path.parent)
+        write_whole(path, f"{{\n{lines}\n}}\n")
     except OSError as error:
         raise IndexFileError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
 def _as_number(key: str) -> tuple[int, int | str]:
     return (0, int(key)) if key.isascii() and key.isdigit() else (1, key)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename in a folder last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import ray
@@ -12,9 +13,11 @@ from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.rules import GroupRule
 from writing_rl.curriculum.state import Curriculum
 from writing_rl.data.samples import SampleKeys
+from writing_rl.judging import writing
 from writing_rl.judging.breaker import Breaker
 from writing_rl.judging.compare import Comparison
 from writing_rl.judging.usage import Usage
+from writing_rl.judging.writing import Writing
 
 NAME = "writing_rl_reference_owner"
 
@@ -30,6 +33,52 @@ class Assignment(NamedTuple):
 
     reference: int | None
     stopped: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """What names a sample.
+
+    Attributes:
+        id: The row's `ground_truth.id`.
+        index: The row's `extra_info.index`.
+    """
+
+    id: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of one rollout.
+
+    Attributes:
+        row: Its sample.
+        step: The training step that it belongs to.
+        rollout: Its name, unique in the step.
+        training: Whether it was a rollout of training; one of validation moves nobody.
+        comparison: What came of it.
+        writing: What its text looks like.
+    """
+
+    row: Row
+    step: int
+    rollout: str
+    training: bool
+    comparison: Comparison
+    writing: Writing
+
+
+class End(NamedTuple):
+    """Why judging has ended in a run.
+
+    Attributes:
+        cause: In words.
+        complete: Whether a limit that was set for the run is reached, which is no failure.
+    """
+
+    cause: str
+    complete: bool
 
 
 class ReferenceOwner:
@@ -52,40 +101,43 @@ class ReferenceOwner:
         self._curriculum = Curriculum(references, dict(indexes), rule)
         self._breaker = breaker
         self._usage: dict[int, list[Usage]] = defaultdict(list)
+        self._writing: dict[int, list[Writing]] = defaultdict(list)
         self._validating = False
+        self._complete = False
 
-    def current(self, id: int, index: int) -> Assignment:
-        """What a rollout of a sample is to be compared with.
+    def assign(self, rows: Sequence[Row]) -> list[Assignment]:
+        """What rollouts of some samples are to be compared with."""
+        return [Assignment(self._current(row), self._breaker.cause is not None) for row in rows]
 
-        Args:
-            id: The row's `ground_truth.id`.
-            index: The row's `extra_info.index`.
-        """
-        reference = None if self._validating else self._curriculum.current(self._keys.key(id, index))
-        return Assignment(reference, stopped=self._breaker.cause is not None)
-
-    def record(self, step: int, id: int, index: int, rollout: str, comparison: Comparison) -> bool:
-        """Notes what came of one training rollout; telling it twice moves nobody twice.
+    def record(self, rollouts: Sequence[Judged]) -> list[bool]:
+        """Notes what came of some rollouts; telling it twice moves nobody twice.
 
         Returns:
-            Whether judging has ended in this run.
+            For each of them, whether judging has ended in this run.
         """
-        self._curriculum.record(step, self._keys.key(id, index), rollout, comparison.outcome)
-        self._usage[step].append(Usage.of(comparison))
-        return self.record_validation(comparison)
+        for judged in rollouts:
+            self._breaker.note(judged.comparison)
+            if judged.training:
+                key, outcome = self._keys.key(judged.row.id, judged.row.index), judged.comparison.outcome
+                if self._curriculum.record(judged.step, key, judged.rollout, outcome):
+                    self._usage[judged.step].append(Usage.of(judged.comparison))
+                    self._writing[judged.step].append(judged.writing)
+        return [self._breaker.cause is not None] * len(rollouts)
 
-    def record_validation(self, comparison: Comparison) -> bool:
-        """Notes what came of one rollout of validation, which moves nobody; returns as `record`."""
-        self._breaker.note(comparison)
-        return self._breaker.cause is not None
+    def stop(self, cause: str, complete: bool = False) -> None:
+        """Ends judging in this run; the trainer learns of it at the end of its step or validation.
 
-    def stop(self, cause: str) -> None:
-        """Ends judging in this run; the trainer learns of it at the end of its step or validation."""
+        Args:
+            cause: Why.
+            complete: Whether a limit that was set for the run is reached, which is no failure.
+        """
+        if self._breaker.cause is None:
+            self._complete = complete
         self._breaker.trip(cause)
 
-    def stopped(self) -> str | None:
+    def stopped(self) -> End | None:
         """Why judging has ended in this run, or None."""
-        return self._breaker.cause
+        return End(self._breaker.cause, self._complete) if self._breaker.cause is not None else None
 
     def set_validating(self, validating: bool) -> None:
         """Tells whether what is judged from now on is validation."""
@@ -104,9 +156,11 @@ class ReferenceOwner:
         if report.promotions:
             write_index(self._path, self._curriculum.indexes)
         usage = Usage.total(self._usage.pop(step, []))
-        for stale in [other for other in self._usage if other < step]:
-            del self._usage[stale]
-        return {**report.metrics(), **usage.metrics()}
+        texts = self._writing.pop(step, [])
+        for figures in (self._usage, self._writing):
+            for stale in [other for other in figures if other < step]:
+                del figures[stale]
+        return {**report.metrics(), **usage.metrics(), **writing.metrics(texts)}
 
     def save(self, path: str) -> None:
         """Writes the state to another file, such as a checkpoint's."""
@@ -116,6 +170,9 @@ class ReferenceOwner:
         """Takes a checkpoint's state over and writes the file."""
         self._curriculum.restore(indexes)
         write_index(self._path, self._curriculum.indexes)
+
+    def _current(self, row: Row) -> int | None:
+        return None if self._validating else self._curriculum.current(self._keys.key(row.id, row.index))
 
 
 def start_owner(*args: Any) -> ray.actor.ActorHandle:

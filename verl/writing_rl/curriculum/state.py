@@ -72,7 +72,7 @@ class Curriculum:
         """
         return self.indexes[key]
 
-    def record(self, step: int, key: str, rollout: str, outcome: Outcome) -> None:
+    def record(self, step: int, key: str, rollout: str, outcome: Outcome) -> bool:
         """Notes the outcome of one rollout; telling it twice changes nothing.
 
         Args:
@@ -80,8 +80,14 @@ class Curriculum:
             key: The sample's key.
             rollout: A name of the rollout that is unique in its step.
             outcome: Its outcome.
+
+        Returns:
+            Whether it was not told before.
         """
-        self._outcomes[step].setdefault(key, {})[rollout] = outcome
+        outcomes = self._outcomes[step].setdefault(key, {})
+        new = rollout not in outcomes
+        outcomes[rollout] = outcome
+        return new
 
     def commit(self, step: int) -> StepReport:
         """Ends a step: promotes what its outcomes promote, and forgets them.

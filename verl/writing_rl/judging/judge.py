@@ -1,20 +1,16 @@
-"""The interface of a judge, and the table that turns a model name into one."""
+"""The interface of a judge, and the judge that is a chat model."""
 
 from __future__ import annotations
 
 import runpy
-import time
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from writing_rl.errors import Unscored
 from writing_rl.judging import prompts
-from writing_rl.settings import JudgeSettings
-
-#: The reason of a comparison that was not made because the run is being ended.
-STOPPED = "stopped"
+from writing_rl.judging.channel import Deadline
+from writing_rl.judging.chat import Answer, Messages
+from writing_rl.judging.model import Model
 
 
 @dataclass(frozen=True)
@@ -37,23 +33,6 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a judge says.
-
-    Attributes:
-        text: Its whole text; the verdict is read from it.
-        prompt_tokens: Tokens that it read, or 0 where its provider does not say.
-        completion_tokens: Tokens that it wrote, likewise.
-        latency_s: Seconds from the request to the answer, retries included.
-    """
-
-    text: str
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    latency_s: float = 0.0
-
-
-@dataclass(frozen=True)
 class Templates:
     """The judge's instructions.
 
@@ -73,7 +52,7 @@ class Templates:
         prompts.check_template("JUDGE_PROMPT", self.default, self._NEEDED)
         prompts.check_template("JUDGE_PROMPT_WITH_CRITERIA", self.with_criteria, self._NEEDED | {"criteria"})
 
-    def messages(self, question: Question) -> list[dict[str, str]]:
+    def messages(self, question: Question) -> Messages:
         """The chat messages that ask a question."""
         values = {"prompt": question.prompt, "answer_a": question.answer_a, "answer_b": question.answer_b}
         if question.criteria is None:
@@ -90,51 +69,46 @@ class Templates:
 class Judge(Protocol):
     """Answers a question with a text that holds a verdict token."""
 
+    #: Its name in transcripts and reports.
+    name: str
+
     #: One line about the judge for logs and reports.
     description: str
 
-    async def answer(self, question: Question) -> Answer:
+    async def answer(self, question: Question, deadline: Deadline) -> Answer:
         """The judge's answer.
+
+        Args:
+            question: What is asked.
+            deadline: How long that may take.
 
         Raises:
             Unscored: No answer could be had for this question.
-            JudgeError: No question can be answered (wrong key, unknown model).
+            JudgeError: No question can be answered (wrong key, unknown model, budget spent).
         """
         ...
 
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...
 
-class LimitedJudge:
-    """A judge with a limit on the requests in flight, and an end.
 
-    Attributes:
-        closed: Whether nothing more is asked. Requests in flight come to their end.
-    """
+class ModelJudge:
+    """A judge that is a chat model."""
 
-    def __init__(self, judge: Judge, slots: AbstractAsyncContextManager[None]) -> None:
-        """Has asked nothing yet.
+    def __init__(self, name: str, model: Model, templates: Templates) -> None:
+        self.name = name
+        self.description = model.description
+        self._model = model
+        self._templates = templates
 
-        Args:
-            judge: The judge.
-            slots: What a request holds while it is in flight: an `asyncio.Semaphore` for the limit of one
-                process, `SharedSlots` for that of a run.
-        """
-        self._judge = judge
-        self._slots = slots
-        self.description = judge.description
-        self.closed = False
+    async def answer(self, question: Question, deadline: Deadline) -> Answer:
+        """See `Judge.answer`."""
+        return await self._model.complete(self._templates.messages(question), deadline)
 
-    async def answer(self, question: Question) -> Answer:
-        """The judge's answer, once there is room for one more request; see `Judge.answer`.
-
-        Raises:
-            Unscored: The reason is `stopped` where the judge was closed before there was room.
-        """
-        async with self._slots:
-            if self.closed:
-                raise Unscored(STOPPED)
-            asked = time.monotonic()
-            answer = await self._judge.answer(question)
-            return replace(answer, latency_s=time.monotonic() - asked)
+    async def close(self) -> None:
+        """See `Judge.close`."""
+        await self._model.close()
 
 
 def load_templates() -> Templates:
@@ -147,20 +121,3 @@ def load_templates() -> Templates:
     files = [place / "reward_score" / "judge_prompts.py" for place in places]
     names = runpy.run_path(str(next(file for file in files if file.is_file())))
     return Templates(names["JUDGE_PROMPT"], names["JUDGE_PROMPT_WITH_CRITERIA"], names["ASK_AGAIN"])
-
-
-def make_judge(settings: JudgeSettings, templates: Templates) -> Judge:
-    """Makes the judge that the settings name.
-
-    Raises:
-        SettingError: No judge is set, or its key is missing.
-    """
-    # Imported here: the offline judge needs no HTTP client, and the scripts that only need one of them
-    # start faster.
-    if settings.model == "offline":
-        from writing_rl.judging.offline_judge import OfflineJudge
-
-        return OfflineJudge()
-    from writing_rl.judging.openai_compatible import OpenAICompatibleJudge
-
-    return OpenAICompatibleJudge(settings, templates)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from writing_rl.judging.judge import Answer, Question
+from writing_rl.judging.channel import Channel, Deadline
+from writing_rl.judging.chat import Answer
+from writing_rl.judging.judge import Question
+from writing_rl.judging.limits import Bill
 from writing_rl.judging.offline import judge_text
 
 
 class OfflineJudge:
     """Deterministic and free; answers in the form of an LLM judge, so that the whole path is exercised."""
 
+    name = "offline"
     description = "the offline judge, which measures texts and is no LLM judge"
 
-    async def answer(self, question: Question) -> Answer:
-        """The judge's answer; see `Judge.answer`."""
-        return Answer(judge_text(question.prompt, question.answer_a, question.answer_b))
+    def __init__(self, channel: Channel) -> None:
+        """Is asked through a channel like any other judge: limits and the end of a run count for it too."""
+        self._channel = channel
+
+    async def answer(self, question: Question, deadline: Deadline) -> Answer:
+        """See `Judge.answer`."""
+
+        async def measure() -> Answer:
+            return Answer(judge_text(question.prompt, question.answer_a, question.answer_b), cost_usd=0.0)
+
+        return await self._channel.send(measure, Bill(calls=1), deadline)
+
+    async def close(self) -> None:
+        """Has no connections."""

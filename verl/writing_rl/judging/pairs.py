@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writing_rl.errors import DataError
+from writing_rl.errors import BudgetSpent, DataError
 from writing_rl.judging.compare import NO_ANSWER, Comparison, judge_texts
 from writing_rl.judging.judge import Judge
+from writing_rl.judging.rules import Rules
 from writing_rl.judging.text import strip_thinking
 from writing_rl.judging.usage import Usage
-from writing_rl.judging.verdict import Outcome, Strategy, Verdict
+from writing_rl.judging.verdict import Outcome, Verdict
 
 #: What the policy's outcome says of a pair whose `response_a` stands in for the policy.
 VERDICTS = {Outcome.WIN: Verdict.A, Outcome.LOSS: Verdict.B, Outcome.TIE: Verdict.TIE, Outcome.UNSCORED: None}
@@ -100,11 +101,11 @@ def judged_ids(path: Path, pairs: Iterable[Pair], *, retry_unscored: bool = Fals
     return done
 
 
-async def judge_pair(judge: Judge, pair: Pair, strategy: Strategy, ask_again: int = 1) -> Comparison:
+async def judge_pair(judges: Sequence[Judge], pair: Pair, rules: Rules) -> Comparison:
     """Compares one pair. The thinking part of each response is removed, and an empty response loses."""
     first, second = strip_thinking(pair.response_a), strip_thinking(pair.response_b)
     if first and second:
-        return await judge_texts(judge, strategy, pair.prompt, first, second, pair.criteria, ask_again)
+        return await judge_texts(judges, rules, pair.prompt, first, second, pair.criteria)
     outcome = Outcome.WIN if first else Outcome.LOSS if second else Outcome.TIE
     return Comparison(outcome, reason=NO_ANSWER)
 
@@ -121,6 +122,7 @@ def as_line(pair: Pair, comparison: Comparison) -> dict[str, Any]:
         "calls": len(comparison.calls),
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
+        "cost_usd": usage.known_cost_usd,
         "latency_s": round(sum(usage.latencies_s), 3),
     }
 
@@ -134,18 +136,29 @@ async def judge_all(
         pairs: What to compare; taken one by one.
         compare: The comparison of one pair, a coroutine function.
         parallel: How many are compared at a time.
+
+    Raises:
+        BudgetSpent: What was begun and paid for by then has been yielded.
+        JudgeError: The judge cannot be used at all.
     """
     waiting = iter(pairs)
     running: dict[asyncio.Task[Comparison], Pair] = {}
+    spent: BudgetSpent | None = None
     try:
         while True:
-            while len(running) < parallel and (pair := next(waiting, None)) is not None:
+            while not spent and len(running) < parallel and (pair := next(waiting, None)) is not None:
                 running[asyncio.ensure_future(compare(pair))] = pair
             if not running:
-                return
+                break
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                yield running.pop(task), task.result()
+                pair = running.pop(task)
+                if isinstance(error := task.exception(), BudgetSpent):
+                    spent = error
+                else:
+                    yield pair, task.result()
+        if spent:
+            raise spent
     finally:
         for task in running:
             task.cancel()

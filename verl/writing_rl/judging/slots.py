@@ -1,89 +1,211 @@
 """Places for judge requests in flight, shared by all processes of a run. No Ray here: see `run_slots`.
 
 A pool has as many slots as requests may be in flight. A process takes slots from it only when it has
-requests that wait, hands a slot on to its own next request without asking, and gives it back when none waits.
-So the pool is asked a few times when work arrives and when it runs out, not for every request, and no slot
-lies idle in one process while a request waits in another.
+requests that wait, and gives them back when none waits. Without rates and a budget it hands a slot on to its
+own next request without asking: the pool is then asked a few times when work arrives and when it runs out,
+not for every request, and no slot lies idle in one process while a request waits in another. With them,
+every request is admitted by the pool.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from types import TracebackType
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from writing_rl.errors import BudgetSpent
+from writing_rl.judging.limits import Bill, Limits, Meter
+
+NOTHING = Bill()
+
+#: Most requests that a process asks slots for, or settles, in one message.
+MOST_AT_ONCE = 256
+
+
+class Grant(NamedTuple):
+    """The pool's answer to a process that wants slots.
+
+    Attributes:
+        slots: How many it gets, for its requests in their order.
+        ended: Why there will be none, or empty.
+    """
+
+    slots: int
+    ended: str = ""
+
+
+class Settled(NamedTuple):
+    """A request that has ended.
+
+    Attributes:
+        at_most: What it was admitted with.
+        took: What it took.
+    """
+
+    at_most: Bill
+    took: Bill
 
 
 class SlotPool:
-    """The slots of a run."""
+    """The slots of a run, and the count of what it has asked."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, limits: Limits = Limits(), spent: Bill = Bill()) -> None:
+        """Has all slots free.
+
+        Args:
+            slots: Requests in flight over the whole run (`API_PARALLEL`).
+            limits: Rates and budget.
+            spent: What earlier starts of the run took of the budget.
+        """
         self._free = slots
-        self._waiting: deque[tuple[int, asyncio.Future[int]]] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._meter = Meter(limits, spent, time.monotonic())
+        self._changed = asyncio.Event()
 
-    async def take(self, wanted: int) -> int:
-        """Takes as many free slots as wanted, but at least one: waits, in turn, until there is one."""
-        if self._free and not self._waiting:
-            taken = min(wanted, self._free)
-            self._free -= taken
-            return taken
-        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append((wanted, turn))
-        return await turn
+    async def take(self, wanted: Sequence[Bill]) -> Grant:
+        """Takes as many slots as are free and wanted, but at least one: waits, in turn, until there is one.
 
-    def give(self, slots: int) -> None:
-        """Takes slots back, and passes them on to those who wait."""
+        Args:
+            wanted: What each of the requests that wait can take at most.
+        """
+        if not self._free or self._waiting:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn  # whoever wakes us has left us a slot
+        else:
+            self._free -= 1
+        try:
+            await self._admit(wanted[0])
+        except BudgetSpent as spent:
+            self._put_back(1)
+            return Grant(0, str(spent))
+        taken = 1
+        with contextlib.suppress(BudgetSpent):
+            for at_most in wanted[1:]:
+                if not self._free or self._waiting or self._meter.admit(at_most, time.monotonic()) != 0.0:
+                    break
+                self._free -= 1
+                taken += 1
+        return Grant(taken)
+
+    def give(self, slots: int, settled: Sequence[Settled]) -> None:
+        """Takes slots back, and notes what the requests took that have ended."""
+        for request in settled:
+            self._meter.settle(request.at_most, request.took)
+        self._put_back(slots)
+        self._changed.set()
+
+    def spent(self) -> Bill:
+        """What all requests took that have ended, those of earlier starts included."""
+        return self._meter.spent
+
+    async def _admit(self, at_most: Bill) -> None:
+        """Waits until a request may be made.
+
+        Raises:
+            BudgetSpent: It never may.
+        """
+        while (wait_s := self._meter.admit(at_most, time.monotonic())) != 0.0:
+            self._changed.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait_s)
+
+    def _put_back(self, slots: int) -> None:
         self._free += slots
         while self._free and self._waiting:
-            wanted, turn = self._waiting.popleft()
-            if turn.cancelled():
-                continue
-            taken = min(wanted, self._free)
-            self._free -= taken
-            turn.set_result(taken)
+            turn = self._waiting.popleft()
+            if not turn.cancelled():
+                self._free -= 1
+                turn.set_result(None)
+
+
+@dataclass
+class Slot:
+    """The right to make one request.
+
+    Attributes:
+        at_most: What the request can take at most.
+        took: What it took; to be set by whoever makes it.
+    """
+
+    at_most: Bill
+    took: Bill = NOTHING
 
 
 class SharedSlots:
-    """One process's use of a pool: an async context manager for one request, like a semaphore."""
+    """One process's use of a pool."""
 
-    def __init__(self, take: Callable[[int], Awaitable[int]], give: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        take: Callable[[Sequence[Bill]], Awaitable[Grant]],
+        give: Callable[[int, Sequence[Settled]], object],
+        *,
+        metered: bool = False,
+    ) -> None:
         """Holds no slot yet.
 
         Args:
             take: `SlotPool.take` of the run's pool.
             give: `SlotPool.give` of it; returns at once.
+            metered: Whether the pool has rates or a budget, and so admits every request.
         """
         self._take = take
         self._give = give
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._metered = metered
+        self._waiting: deque[tuple[Bill, asyncio.Future[None]]] = deque()
+        self._settled: list[Settled] = []
         self._fetching: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> None:
+    @contextlib.asynccontextmanager
+    async def slot(self, at_most: Bill) -> AsyncIterator[Slot]:
+        """Holds a slot while the context lasts.
+
+        Args:
+            at_most: What the request can take at most.
+
+        Raises:
+            BudgetSpent: There will be no more slots.
+        """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting.append((at_most, turn))
         if self._fetching is None:
             self._fetching = asyncio.ensure_future(self._fetch())
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._pass_on(1)  # the slot came together with the cancellation
+            if turn.done() and not turn.cancelled():  # the slot came together with the cancellation
+                self._settled.append(Settled(at_most, Bill()))
+                self._pass_on(1)
             raise
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pass_on(1)
+        slot = Slot(at_most)
+        try:
+            yield slot
+        finally:
+            self._settled.append(Settled(at_most, slot.took))
+            self._pass_on(1)
 
     def _pass_on(self, slots: int) -> None:
         """Lets this process's next requests have slots; what none of them needs goes back to the pool."""
-        while slots and self._waiting:
-            turn = self._waiting.popleft()
+        if not self._metered:
+            slots -= self._serve(slots)
+        if slots or len(self._settled) >= MOST_AT_ONCE:
+            self._give(slots, self._settled)
+            self._settled = []
+
+    def _serve(self, slots: int) -> int:
+        """Lets the requests that wait first have slots; returns how many had use for one."""
+        served = 0
+        while served < slots and self._waiting:
+            _, turn = self._waiting.popleft()
             if not turn.cancelled():
                 turn.set_result(None)
-                slots -= 1
-        if slots:
-            self._give(slots)
+                served += 1
+        return served
 
     async def _fetch(self) -> None:
         """Takes slots from the pool for as long as requests wait."""
@@ -91,10 +213,19 @@ class SharedSlots:
             # Requests that arrive together are asked for together.
             await asyncio.sleep(0)
             while self._waiting:
-                self._pass_on(await self._take(len(self._waiting)))
+                first = itertools.islice(self._waiting, MOST_AT_ONCE)
+                wanted = [at_most for at_most, turn in first if not turn.cancelled()] or [Bill()]
+                grant = await self._take(wanted)
+                if grant.ended:
+                    raise BudgetSpent(grant.ended)
+                if unused := grant.slots - self._serve(grant.slots):
+                    # They were admitted for requests that have been cancelled meanwhile.
+                    self._settled += [Settled(at_most, Bill()) for at_most in wanted[-unused:]]
+                    self._give(unused, self._settled)
+                    self._settled = []
         except Exception as error:
             while self._waiting:
-                turn = self._waiting.popleft()
+                _, turn = self._waiting.popleft()
                 if not turn.cancelled():
                     turn.set_exception(error)
         finally:

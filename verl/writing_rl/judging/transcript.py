@@ -67,13 +67,17 @@ class Transcript:
             "reason": comparison.reason,
             "detail": comparison.detail,
             "flipped": comparison.flipped,
+            "votes": [vote.value for vote in comparison.votes],
             "calls": [
                 {
+                    "judge": call.judge,
                     "order": "policy first" if call.policy_slot is Verdict.A else "reference first",
                     "verdict": call.verdict.value if call.verdict else None,
                     "latency_s": round(call.answer.latency_s, 3),
                     "prompt_tokens": call.answer.prompt_tokens,
                     "completion_tokens": call.answer.completion_tokens,
+                    "cost_usd": call.answer.cost_usd,
+                    "cached": call.answer.cached,
                     **self._cut({"text": call.answer.text}),
                 }
                 for call in comparison.calls

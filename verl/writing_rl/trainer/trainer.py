@@ -18,9 +18,11 @@ from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
 from writing_rl.curriculum.index_file import read_index
 from writing_rl.curriculum.owner import start_owner
 from writing_rl.data.samples import read_samples, sample_keys
-from writing_rl.errors import RunStopped
+from writing_rl.errors import RunComplete, RunStopped
 from writing_rl.judging.breaker import Breaker
+from writing_rl.judging.limits import Bill
 from writing_rl.judging.run_slots import start_slots
+from writing_rl.judging.spent import read_spent, spent_file, totals, write_spent
 from writing_rl.settings import Settings
 from writing_rl.trainer.replay import NothingScored, ScoredReplayBuffer
 
@@ -51,7 +53,9 @@ class WritingTrainer(PPOTrainerSync):
         indexes = read_index(settings.index_file)
         breaker = Breaker(settings.judge.max_unscored_share, settings.judge.unscored_window)
         self.owner = start_owner(settings.index_file, keys, references, indexes, settings.group_rule, breaker)
-        self.slots = start_slots(settings.judge.parallel)
+        self._spent_file = spent_file(settings.log_dir)
+        spent = read_spent(self._spent_file)
+        self.slots = start_slots(settings.judge.parallel, settings.judge.limits, spent)
         self._step_figures: dict[str, float] = {}
         super().__init__(config)
 
@@ -65,13 +69,15 @@ class WritingTrainer(PPOTrainerSync):
 
         Raises:
             RunStopped: The run was ended on purpose. Its last complete step is saved.
+        RunComplete: Its budget is spent. Likewise.
         """
         self._note_complete_step()
         try:
             super().fit(agent_loop_manager)
         except RunStopped as stopped:
+            self._note_spent()
             kept = self._save_complete_step()
-            raise RunStopped(f"{stopped}; {kept}") from None
+            raise type(stopped)(f"{stopped}; {kept}") from None
 
     def on_validate_begin(self) -> None:
         ray.get(self.owner.set_validating.remote(True))
@@ -106,15 +112,22 @@ class WritingTrainer(PPOTrainerSync):
         # Before the step's promotions: a step that is not finished leaves nothing behind.
         self._end_if_stopped()
         self._step_figures = ray.get(self.owner.commit.remote(self.global_steps))
+        self._step_figures |= totals(self._note_spent())
 
     def on_step_end(self) -> None:
         super().on_step_end()
         self._note_complete_step()
 
     def _end_if_stopped(self) -> None:
-        cause = ray.get(self.owner.stopped.remote())
-        if cause is not None:
-            raise RunStopped(cause)
+        end = ray.get(self.owner.stopped.remote())
+        if end is not None:
+            raise (RunComplete if end.complete else RunStopped)(end.cause)
+
+    def _note_spent(self) -> Bill:
+        """Keeps what the judge has cost the experiment so far, and returns it."""
+        spent = ray.get(self.slots.spent.remote())
+        write_spent(self._spent_file, spent)
+        return spent
 
     def _note_complete_step(self) -> None:
         """Remembers what a checkpoint of this moment holds besides the weights."""

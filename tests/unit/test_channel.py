@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from writing_rl.errors import JudgeError, Transient, Unscored
+from writing_rl.judging import channel as module
+from writing_rl.judging.channel import LONGEST_PAUSE_S, Channel, Deadline, own_slots, pause_s
+from writing_rl.judging.chat import Answer
+from writing_rl.judging.limits import Bill
+from writing_rl.judging.slots import SlotPool
+
+AT_MOST = Bill(1, 100, 50, 0.5)
+ANSWER = Answer("[[A]]", 10, 5, cost_usd=0.1)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
+
+
+class Setting:
+    """A channel with a pool of its own, and a provider that does what it is told, one thing after another."""
+
+    def __init__(
+        self, *doings: Answer | Exception | float, slots: int = 1, retries: int = 5, timeout_s: float = 5.0
+    ) -> None:
+        self.pool = SlotPool(slots)
+        self.channel = Channel(own_slots(self.pool), max_retries=retries, request_timeout_s=timeout_s)
+        self.doings: Iterator[Answer | Exception | float] = iter(doings)
+        self.calls = 0
+
+    async def call(self) -> Answer:
+        self.calls += 1
+        doing = next(self.doings)
+        if isinstance(doing, Exception):
+            raise doing
+        if isinstance(doing, Answer):
+            return doing
+        await asyncio.sleep(doing)
+        return ANSWER
+
+    async def send(self, deadline: Deadline | None = None) -> Answer:
+        return await self.channel.send(self.call, AT_MOST, deadline or Deadline.of(20.0))
+
+
+async def test_an_answer_comes_back_with_its_latency_and_is_billed() -> None:
+    setting = Setting(0.02)
+    answer = await setting.send()
+    assert answer.text == "[[A]]"
+    assert answer.latency_s >= 0.02
+    assert setting.pool.spent() == Bill(1, 10, 5, 0.1)
+
+
+async def test_what_may_pass_is_tried_again() -> None:
+    setting = Setting(Transient("http_429", "", 0.001), Transient("http_500"), ANSWER)
+    assert (await setting.send()).text == "[[A]]"
+    assert setting.calls == 3
+    assert setting.pool.spent().calls == 3
+
+
+@pytest.mark.parametrize("error", [Unscored("content_filter"), JudgeError("the judge refuses the key")])
+async def test_what_cannot_pass_is_not(error: Exception) -> None:
+    setting = Setting(error)
+    with pytest.raises(type(error)) as raised:
+        await setting.send()
+    assert raised.value is error
+    assert setting.calls == 1
+
+
+async def test_it_is_given_up_after_the_retries_with_the_last_reason() -> None:
+    setting = Setting(*(Transient(f"http_50{number}", "broken") for number in range(4)), retries=3)
+    with pytest.raises(Unscored) as error:
+        await setting.send()
+    assert (error.value.reason, error.value.detail, setting.calls) == ("http_503", "broken", 4)
+    assert not isinstance(error.value, Transient)
+
+
+async def test_a_provider_that_wants_more_time_than_there_is_is_not_waited_for() -> None:
+    setting = Setting(Transient("http_429", "come back tomorrow", 86400.0))
+    with pytest.raises(Unscored) as error:
+        await asyncio.wait_for(setting.send(), 5)
+    assert error.value.reason == "http_429"
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "deadline_s", "message"),
+    [(0.05, 20.0, "no answer within 0.05 s"), (20.0, 0.05, "no answer within 0.05 s")],
+)
+async def test_a_hanging_request_is_cut_off_and_billed_as_if_it_had_been_answered(
+    timeout_s: float, deadline_s: float, message: str
+) -> None:
+    setting = Setting(60.0, retries=0, timeout_s=timeout_s)
+    with pytest.raises(Unscored) as error:
+        await setting.send(Deadline.of(deadline_s))
+    assert (error.value.reason, error.value.detail) == ("timeout", message)
+    assert setting.pool.spent() == AT_MOST
+
+
+async def test_a_request_that_hangs_once_is_answered_when_asked_again() -> None:
+    setting = Setting(60.0, ANSWER, timeout_s=0.05)
+    assert (await setting.send()).text == "[[A]]"
+
+
+async def test_the_deadline_is_used_up_by_work_and_not_by_waiting_for_ones_turn() -> None:
+    setting = Setting(0.2, 0.2, 0.2, slots=1)
+    answers = await asyncio.gather(*(setting.send(Deadline.of(0.35)) for _ in range(3)))
+    assert len(answers) == 3  # the last one has waited for 0.4 s
+
+
+async def test_no_slot_is_held_during_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.0)
+    setting = Setting(Transient("http_429", "", 0.3), ANSWER, ANSWER)
+    waiting = asyncio.ensure_future(setting.send())
+    await asyncio.sleep(0.05)
+    assert (await asyncio.wait_for(setting.send(), 0.2)).text == "[[A]]"
+    assert (await waiting).text == "[[A]]"
+
+
+async def test_a_closed_channel_asks_nothing_more() -> None:
+    setting = Setting(0.05, ANSWER)
+    running, waiting = (asyncio.ensure_future(setting.send()) for _ in range(2))
+    await asyncio.sleep(0.01)
+    setting.channel.closed = True
+    assert (await running).text == "[[A]]"
+    with pytest.raises(Unscored) as error:
+        await waiting
+    assert error.value.reason == module.STOPPED
+    assert setting.calls == 1
+
+
+@given(attempt=st.integers(1, 2000), draw=st.floats(0, 1), after_s=st.none() | st.floats(0, 100))
+def test_a_pause_is_bounded_and_never_shorter_than_asked(
+    attempt: int, draw: float, after_s: float | None
+) -> None:
+    pause = pause_s(min(attempt, 1000), after_s, draw)
+    assert 0 <= pause <= (after_s or 0.0) + LONGEST_PAUSE_S
+    assert pause >= (after_s or 0.0)
+
+
+def test_pauses_double_and_differ() -> None:
+    whole = [pause_s(attempt, None, 1.0) for attempt in range(1, 5)]
+    assert [later / earlier for earlier, later in itertools.pairwise(whole)] == [2.0, 2.0, 2.0]
+    assert pause_s(3, None, 0.5) == whole[2] / 2
+
+
+async def test_a_cancelled_request_leaves_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = Setting(60.0, ANSWER)
+    request = asyncio.ensure_future(setting.send())
+    await asyncio.sleep(0.01)
+    request.cancel()
+    assert (await asyncio.wait_for(setting.send(), 1)).text == "[[A]]"
+    assert setting.pool.spent() == Bill.total([AT_MOST, Bill(1, 10, 5, 0.1)])

@@ -1,0 +1,1 @@
+"""How far a judge agrees with people: what `scripts/calibrate_judge.py` does."""

@@ -1,0 +1,137 @@
+"""How a request to a model is made: in its turn, again where that may help, and within a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from writing_rl.errors import Transient, Unscored
+from writing_rl.judging.chat import Answer
+from writing_rl.judging.limits import Bill
+from writing_rl.judging.slots import SharedSlots, SlotPool
+
+#: The reason of a comparison that was not made because the run is being ended.
+STOPPED = "stopped"
+
+#: Seconds before another try: the first pause lasts up to the first number, no one longer than the second.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+
+
+@dataclass
+class Deadline:
+    """The time that may be spent on one question. Waiting for one's turn does not count.
+
+    Attributes:
+        whole_s: Seconds in all.
+        left_s: Seconds that are left.
+    """
+
+    whole_s: float
+    left_s: float
+
+    @classmethod
+    def of(cls, seconds: float) -> Deadline:
+        """A deadline of which nothing is used yet."""
+        return cls(seconds, seconds)
+
+
+def pause_s(attempt: int, after_s: float | None, draw: float) -> float:
+    """How long to wait before another try: exponential backoff with full jitter.
+
+    Args:
+        attempt: Number of tries that failed, at least 1.
+        after_s: What the provider asks for, if anything; never less than that.
+        draw: A random number from 0 to 1.
+
+    Returns:
+        Seconds.
+    """
+    backoff = draw * min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (attempt - 1))
+    return backoff if after_s is None else after_s + draw * FIRST_PAUSE_S
+
+
+class Channel:
+    """This process's way to the models of a run: a limit on the requests in flight, retries, and an end.
+
+    Attributes:
+        closed: Whether nothing more is asked. Requests in flight come to their end.
+    """
+
+    def __init__(self, slots: SharedSlots, *, max_retries: int, request_timeout_s: float) -> None:
+        """Has asked nothing yet.
+
+        Args:
+            slots: What a request holds while it is in flight.
+            max_retries: How often a request is made again that failed in a way that may pass.
+            request_timeout_s: Seconds after which a request has failed that is not answered.
+        """
+        self.closed = False
+        self._slots = slots
+        self._max_retries = max_retries
+        self._request_timeout_s = request_timeout_s
+
+    @classmethod
+    def of_one_process(cls, parallel: int, *, max_retries: int, request_timeout_s: float) -> Channel:
+        """A channel of its own, for programs of one process; without rates and budget."""
+        return cls(
+            own_slots(SlotPool(parallel)), max_retries=max_retries, request_timeout_s=request_timeout_s
+        )
+
+    async def send(self, call: Callable[[], Awaitable[Answer]], at_most: Bill, deadline: Deadline) -> Answer:
+        """Makes a request once there is room for it, and again where it failed in a way that may pass.
+
+        Args:
+            call: Makes it once; see `Chat.complete`. `Answer.cost_usd` is what it cost.
+            at_most: What it can take at most.
+            deadline: How long it may take, retries and the pauses between them included.
+
+        Raises:
+            Unscored: It failed. The reason is `timeout` where the deadline is over, and `stopped` where the
+                channel was closed before there was room.
+            BudgetSpent: The budget has no room for it.
+            JudgeError: See `Chat.complete`.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._once(call, at_most, deadline)
+            except Transient as failure:
+                pause = pause_s(attempt, failure.after_s, random.random())
+                if attempt > self._max_retries or pause >= deadline.left_s:
+                    raise Unscored(failure.reason, failure.detail) from None
+            # No slot is held meanwhile: others may have more luck.
+            deadline.left_s -= pause
+            await asyncio.sleep(pause)
+
+    async def _once(self, call: Callable[[], Awaitable[Answer]], at_most: Bill, deadline: Deadline) -> Answer:
+        async with self._slots.slot(at_most) as slot:
+            if self.closed:
+                raise Unscored(STOPPED)
+            asked = time.monotonic()
+            slot.took = Bill(calls=1)
+            try:
+                answer = await asyncio.wait_for(call(), min(self._request_timeout_s, deadline.left_s))
+            except (asyncio.TimeoutError, asyncio.CancelledError) as error:
+                slot.took = at_most  # it may have been answered, and billed, at the other end
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                raise self._timed_out(deadline) from None
+            finally:
+                latency_s = time.monotonic() - asked
+                deadline.left_s -= latency_s
+            slot.took = Bill(1, answer.prompt_tokens, answer.completion_tokens, answer.cost_usd or 0.0)
+            return replace(answer, latency_s=latency_s)
+
+    def _timed_out(self, deadline: Deadline) -> Transient:
+        used_up = self._request_timeout_s >= deadline.left_s
+        seconds = deadline.whole_s if used_up else self._request_timeout_s
+        return Transient("timeout", f"no answer within {seconds:g} s")
+
+
+def own_slots(pool: SlotPool, *, metered: bool = False) -> SharedSlots:
+    """The slots of a pool in the same process."""
+    return SharedSlots(pool.take, pool.give, metered=metered)

@@ -1,0 +1,59 @@
+"""A chat model as the rest of the project uses it: limited, priced and, if wanted, cached."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from writing_rl.judging.cache import Cache
+from writing_rl.judging.channel import Channel, Deadline
+from writing_rl.judging.chat import Answer, Chat, Messages
+from writing_rl.judging.prices import Price, most_of
+
+
+class Model:
+    """Puts together what a request passes through: cache, channel and price."""
+
+    def __init__(
+        self,
+        chat: Chat,
+        channel: Channel,
+        *,
+        max_tokens: int,
+        price: Price | None,
+        cache: Cache | None = None,
+    ) -> None:
+        """Has asked nothing yet.
+
+        Args:
+            chat: Who is asked.
+            channel: How.
+            max_tokens: Most tokens of an answer, for what a request can cost.
+            price: What a token costs, or None where that is not known.
+            cache: Where answers are kept.
+        """
+        self._chat = chat
+        self._channel = channel
+        self._max_tokens = max_tokens
+        self._price = price
+        self._cache = cache
+        self.description = chat.description
+
+    async def complete(self, messages: Messages, deadline: Deadline) -> Answer:
+        """The model's answer; errors as those of `Channel.send`."""
+        if self._cache and (known := await self._cache.get(self._chat.identity, messages)):
+            return replace(known, cost_usd=0.0)
+        at_most = most_of(messages, self._max_tokens, self._price)
+        answer = await self._channel.send(lambda: self._ask(messages), at_most, deadline)
+        if self._cache:
+            await self._cache.put(self._chat.identity, messages, answer)
+        return answer
+
+    async def close(self) -> None:
+        """Closes connections."""
+        await self._chat.close()
+
+    async def _ask(self, messages: Messages) -> Answer:
+        answer = await self._chat.complete(messages)
+        if self._price is None:
+            return answer
+        return replace(answer, cost_usd=self._price.of(answer.prompt_tokens, answer.completion_tokens))

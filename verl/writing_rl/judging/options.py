@@ -1,0 +1,63 @@
+"""The options of scripts that ask a judge."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+
+from writing_rl.judging.limits import Limits
+from writing_rl.settings import JudgeSettings, model_names
+
+
+def add_judge_options(parser: argparse.ArgumentParser) -> None:
+    """Adds who is asked, how fast, and what that may cost."""
+    add = parser.add_argument
+    models = "model, several (a,b,c: the majority decides), or `offline` (default: JUDGE_MODEL)"
+    add("--judge", default=os.environ.get("JUDGE_MODEL"), help=models)
+    endpoint = "OpenAI-compatible endpoint (default: OPENAI_BASE_URL, or the provider of the model)"
+    add("--base_url", default=os.environ.get("OPENAI_BASE_URL"), help=endpoint)
+    parallel = int(os.environ.get("API_PARALLEL") or 64)
+    in_flight = f"requests in flight (default: API_PARALLEL, here {parallel})"
+    add("--parallel", type=positive, default=parallel, help=in_flight)
+    add("--max_calls", type=positive, help="most requests of this start")
+    add("--max_cost_usd", type=amount, help="what this start may cost, by the price table")
+    add("--prices", help="price table (default: judge_prices.yaml beside the project's configuration)")
+    again = "judge again what an earlier start left unscored"
+    add("--retry_unscored", action="store_true", help=again)
+
+
+def judge_settings(arguments: argparse.Namespace) -> JudgeSettings:
+    """The settings that these options give.
+
+    Raises:
+        SettingError: No judge is named, or one twice.
+    """
+    return JudgeSettings(
+        models=model_names(arguments.judge),
+        base_url=arguments.base_url,
+        parallel=arguments.parallel,
+        limits=Limits(max_calls=arguments.max_calls, max_cost_usd=arguments.max_cost_usd),
+        prices=arguments.prices,
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return value
+
+
+def amount(text: str) -> float:
+    """A number above 0."""
+    if not 0 < (value := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    if not 0 <= (value := float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return value
