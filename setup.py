@@ -14,10 +14,11 @@ VERL = "verl==0.9.1"
 COMMON = [
     "aiohttp",
     "dashscope>=1.24",
+    "httpx2",
     "hydra-core>=1.3",
     "matplotlib>=3.8",
     "numpy",
-    "openai>=2",
+    "openai>=3",
     "packaging",
     "pandas>=2.2",
     "psutil",

@@ -1,19 +1,30 @@
 #!/usr/bin/env python3
-"""Measures the judge path with verl's own reward-loop workers, beside the best possible.
+"""Measures the judge path beside the best possible, with verl's own reward-loop workers and a mock judge.
 
-A mock judge on this machine answers after log-normal times. `best` is the best schedule of the same times in
-the order of arrival, with no cost of our own.
+The mock judge runs on this machine and answers after log-normal times with a mean of a second, or at once.
+
+  schedule   1,024 texts at once; `best` is the best schedule of the same latencies in the order of arrival
+  rate       a judge that answers at once: comparisons a second, with one manager alone and through workers
+  overlap    texts that are finished one after another: how long after the last one its reward is there
+  faults     a fifth of the requests is refused, broken, left hanging or answered in vain
 
 examples:
-  python scripts/benchmark_reward.py                       # what the project promises; some minutes
-  python scripts/benchmark_reward.py --parallel 64 --workers 8
+  python scripts/benchmark_reward.py                       # all of it; some minutes
+  python scripts/benchmark_reward.py schedule --parallel 64 --workers 8
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from writing_rl.benchmark.reward_path import Figures, Load
+
+PARTS = ("schedule", "rate", "overlap", "faults")
 
 
 def main() -> None:
@@ -22,17 +33,20 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--comparisons", type=int, default=1024, help="(default: %(default)s)")
-    parser.add_argument("--parallel", type=int, nargs="+", default=[64, 256], help="API_PARALLEL")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 8], help="reward.num_workers")
-    parser.add_argument("--mean_s", type=float, default=1.0, help="mean latency (default: %(default)s)")
-    parser.add_argument(
+    add = parser.add_argument
+    add("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
+    add("--comparisons", type=int, default=1024, help="(default: %(default)s)")
+    add("--parallel", type=int, nargs="+", default=[64, 256], help="API_PARALLEL of `schedule`")
+    add("--workers", type=int, nargs="+", default=[1, 4, 8], help="reward.num_workers of `schedule`")
+    add(
         "--model",
         type=Path,
         default=Path("data/quickstart/base_model"),
         help="checkpoint with a tokenizer (default: %(default)s, made by scripts/make_quickstart.py)",
     )
     arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"there is no part {unknown.pop()}: choose from {', '.join(PARTS)}")
     if not (arguments.model / "config.json").is_file():
         sys.exit(
             f"Error: {arguments.model} is no checkpoint: run scripts/make_quickstart.py, or give --model"
@@ -46,23 +60,64 @@ def main() -> None:
     from writing_rl.benchmark.reward_path import Load, measure
 
     ray.init(num_cpus=16, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    columns = ("parallel", "workers", "makespan, s", "best, s", "ratio", "in flight", "a second", "CPU, ms")
-    print("  ".join(f"{column:>11}" for column in columns))
-    for parallel in arguments.parallel:
-        for workers in arguments.workers:
-            load = Load(arguments.comparisons, parallel, workers, mean_s=arguments.mean_s)
-            figures = measure(load, arguments.model.resolve())
-            row = (
-                f"{parallel}",
-                f"{workers}",
-                f"{figures.makespan_s:.2f}",
-                f"{figures.best_s:.2f}",
-                f"{figures.makespan_s / figures.best_s:.3f}" if figures.best_s else "-",
-                f"{figures.most}",
-                f"{load.comparisons / figures.makespan_s:.0f}",
-                f"{figures.cpu_ms:.2f}",
-            )
-            print("  ".join(f"{value:>11}" for value in row), flush=True)
+    model = arguments.model.resolve()
+    load = Load(arguments.comparisons)
+    parts = arguments.parts or PARTS
+    if "schedule" in parts:
+        title("schedule", "ratio to best", "at most 1.05 at 64 in flight, 1.08 at 256")
+        for parallel in arguments.parallel:
+            for workers in arguments.workers:
+                case = replace(load, parallel=parallel, workers=workers)
+                figures = measure(case, model)
+                show(case, figures, f"{figures.makespan_s / figures.best_s:.3f}")
+    if "rate" in parts:
+        title("rate", "a second", "at least 400 with one manager (0 workers), 250 through workers")
+        for workers in (0, 1, 4):
+            case = replace(load, workers=workers, mean_s=0.0)
+            figures = measure(case, model)
+            show(case, figures, f"{load.comparisons / figures.makespan_s:.0f}")
+    if "overlap" in parts:
+        title(
+            "overlap",
+            "ratio to best",
+            "at most 1.1: the last reward comes one judge call after the last text",
+        )
+        case = replace(load, workers=4, comparisons=256, spread_s=20.0)
+        figures = measure(case, model)
+        show(case, figures, f"{figures.makespan_s / figures.best_s:.3f}")
+    if "faults" in parts:
+        title("faults", "ratio to none", "at most 1.5 of the same without faults; nothing asked twice")
+        case = replace(load, workers=4)
+        whole = measure(case, model)
+        show(case, whole, "1")
+        case = replace(case, fault_share=0.2)
+        figures = measure(case, model)
+        show(case, figures, f"{figures.makespan_s / whole.makespan_s:.3f}")
+        print(f"unscored: {figures.unscored or 'none'}; asked again after an answer: {figures.repeated}")
+
+
+COLUMNS = ("parallel", "workers", "makespan, s", "best, s", "in flight", "connections", "CPU, ms")
+
+
+def title(part: str, figure: str, promise: str) -> None:
+    """Begins the table of a part."""
+    print(f"\n{part}: {figure} {promise}")
+    print("  ".join(f"{column:>14}" for column in (figure, *COLUMNS)), flush=True)
+
+
+def show(load: Load, figures: Figures, figure: str) -> None:
+    """Prints what was measured; CPU is that of the judging processes for one comparison."""
+    row = (
+        figure,
+        str(load.parallel),
+        str(load.workers),
+        f"{figures.makespan_s:.2f}",
+        f"{figures.best_s:.2f}",
+        str(figures.most),
+        str(figures.connections),
+        f"{figures.cpu_ms:.2f}",
+    )
+    print("  ".join(f"{value:>14}" for value in row), flush=True)
 
 
 if __name__ == "__main__":

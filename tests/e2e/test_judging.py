@@ -28,7 +28,15 @@ def transcript(folder: Path) -> list[dict]:
 def received_by_the_actor(folder: Path) -> dict[int, dict[str, dict[str, list[float]]]]:
     """Step -> rollout -> field -> values by token, as the recorder wrote them down."""
     steps = [json.loads(line) for line in (folder / "actor.jsonl").read_text().splitlines()]
-    return {step["step"]: step["rollouts"] for step in steps}
+    received = {}
+    for step in steps:
+        # verl fills a batch up to a round number with rollouts that are masked, and so teach nothing.
+        filling = {key for key in step["rollouts"] if key.startswith("pad")}
+        assert not any(any(step["rollouts"][key]["response_mask"]) for key in filling)
+        received[step["step"]] = {
+            key: fields for key, fields in step["rollouts"].items() if key not in filling
+        }
+    return received
 
 
 def recording(folder: Path) -> dict[str, str]:

@@ -31,6 +31,22 @@ def local_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_requests_in_flight_are_limited_over_all_workers(local_ray: None, model: Path) -> None:
     load = Load(comparisons=60, parallel=4, workers=3, text_tokens=30, mean_s=0.05)
-    figures = measure(load, model)  # asserts that each comparison was scored
+    figures = measure(load, model)
+    assert figures.unscored == {}
     assert figures.most == load.parallel
     assert figures.makespan_s >= figures.best_s
+
+
+def test_faults_are_asked_again_and_answers_are_not(local_ray: None, model: Path) -> None:
+    load = Load(comparisons=60, parallel=8, workers=2, text_tokens=30, mean_s=0.02, fault_share=0.2)
+    figures = measure(load, model)
+    assert figures.repeated == 0
+    assert set(figures.unscored) <= {"no_verdict"}  # which is asked again once
+    assert sum(figures.unscored.values()) <= 10
+
+
+def test_one_manager_judges_without_verls_workers(local_ray: None, model: Path) -> None:
+    load = Load(comparisons=20, parallel=4, workers=0, text_tokens=30, mean_s=0.0)
+    figures = measure(load, model)
+    assert figures.unscored == {}
+    assert 1 <= figures.most <= 4

@@ -22,7 +22,7 @@ from writing_rl.settings import JudgeSettings
 
 KEY = "sk-0123456789abcdef"
 MESSAGES = [{"role": "user", "content": "Which is better?"}]
-SETTINGS = JudgeSettings(models=("judge-1",), temperature=0.25, max_tokens=77, request_timeout_s=20.0)
+SETTINGS = JudgeSettings(("judge-1",), parallel=8, temperature=0.25, max_tokens=77, request_timeout_s=20.0)
 
 #: Makes the client of a provider for an endpoint.
 CLIENTS: dict[str, Callable[[str], Chat]] = {

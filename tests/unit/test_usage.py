@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.compare import Call, Comparison
-from writing_rl.judging.usage import Usage, quantile
+from writing_rl.judging.quantiles import quantile
+from writing_rl.judging.usage import Usage
 from writing_rl.judging.verdict import Outcome, Verdict
 
 

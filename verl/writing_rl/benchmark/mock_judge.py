@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import math
 import random
 import time
+from collections import Counter
 from typing import Any
 
 from aiohttp import web
+
+#: What goes wrong with a request, each as often as the others.
+FAULTS = ("busy", "broken", "hanging", "no verdict")
 
 
 class MockJudge:
@@ -21,18 +26,21 @@ class MockJudge:
     Attributes:
         latencies_s: The latency drawn for each request, in the order of arrival.
         most: Most requests that were in flight at a time.
+        answered: How often each question got a verdict.
     """
 
-    def __init__(self, mean_s: float, sigma: float, answer_tokens: int) -> None:
+    def __init__(self, mean_s: float, sigma: float, answer_tokens: int, fault_share: float) -> None:
         self._mean_s = mean_s
         self._sigma = sigma
-        self._text = "word " * answer_tokens + "\n[[A]]"
+        self._fault_share = fault_share
+        self._text = "word " * answer_tokens
         self.reset()
 
     def reset(self) -> None:
         self._random = random.Random(0)
         self.latencies_s: list[float] = []
         self.most = 0
+        self.answered: Counter[bytes] = Counter()
         self._running = 0
         self._connections: set[int] = set()
         self._first: float | None = None
@@ -43,37 +51,49 @@ class MockJudge:
         self.most = max(self.most, self._running)
         self._first = self._first or time.monotonic()
         self._connections.add(id(request.transport))
-        # exp(N(mu, sigma)) has the mean exp(mu + sigma^2 / 2).
-        mu = math.log(self._mean_s) - self._sigma**2 / 2 if self._mean_s else 0.0
-        latency = self._random.lognormvariate(mu, self._sigma) if self._mean_s else 0.0
+        fault = self._random.choice(FAULTS) if self._random.random() < self._fault_share else None
+        latency = self._draw()
         self.latencies_s.append(latency)
-        await request.read()
-        if latency:
-            await asyncio.sleep(latency)
-        self._running -= 1
-        self._last = time.monotonic()
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": self._text},
-            "finish_reason": "stop",
+        try:
+            question = await request.read()
+            if latency:
+                await asyncio.sleep(latency)
+            if fault == "hanging":
+                await asyncio.sleep(3600)
+        finally:
+            self._running -= 1
+            self._last = time.monotonic()
+        if fault == "busy":
+            return web.json_response({"error": {"message": "slow down"}}, status=429)
+        if fault == "broken":
+            return web.json_response({"error": {"message": "broken"}}, status=500)
+        if fault is None:
+            self.answered[hashlib.sha256(question).digest()] += 1
+        return web.json_response(self._completion("" if fault else "\n[[A]]"))
+
+    def _draw(self) -> float:
+        if not self._mean_s:
+            return 0.0
+        # exp(N(mu, sigma)) has the mean exp(mu + sigma^2 / 2).
+        return self._random.lognormvariate(math.log(self._mean_s) - self._sigma**2 / 2, self._sigma)
+
+    def _completion(self, verdict: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": self._text + verdict}
+        return {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
         }
-        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        return web.json_response(
-            {
-                "id": "1",
-                "object": "chat.completion",
-                "created": 1,
-                "model": "m",
-                "choices": [choice],
-                "usage": usage,
-            }
-        )
 
     async def figures(self, _: web.Request) -> web.Response:
         figures: dict[str, Any] = {
             "latencies_s": self.latencies_s,
             "most": self.most,
             "connections": len(self._connections),
+            "repeated": sum(count - 1 for count in self.answered.values()),
             "span_s": self._last - (self._first or self._last),
         }
         return web.json_response(figures)
@@ -89,7 +109,7 @@ async def serve(judge: MockJudge) -> None:
     app.router.add_post("/v1/chat/completions", judge.answer)
     app.router.add_get("/figures", judge.figures)
     app.router.add_get("/reset", judge.forget)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=4096)
     await site.start()
@@ -99,11 +119,14 @@ async def serve(judge: MockJudge) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mean_s", type=float, default=1.0, help="mean latency (default: %(default)s)")
-    parser.add_argument("--sigma", type=float, default=0.5, help="of the log-normal (default: %(default)s)")
-    parser.add_argument("--answer_tokens", type=int, default=200, help="words in an answer")
+    add = parser.add_argument
+    add("--mean_s", type=float, default=1.0, help="mean latency (default: %(default)s)")
+    add("--sigma", type=float, default=0.5, help="of the log-normal (default: %(default)s)")
+    add("--answer_tokens", type=int, default=200, help="words in an answer (default: %(default)s)")
+    add("--fault_share", type=float, default=0.0, help="of the requests (default: %(default)s)")
     arguments = parser.parse_args()
-    asyncio.run(serve(MockJudge(arguments.mean_s, arguments.sigma, arguments.answer_tokens)))
+    judge = MockJudge(arguments.mean_s, arguments.sigma, arguments.answer_tokens, arguments.fault_share)
+    asyncio.run(serve(judge))
 
 
 if __name__ == "__main__":

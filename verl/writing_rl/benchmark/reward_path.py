@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import subprocess
@@ -9,7 +10,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +30,14 @@ class Load:
     """What is judged.
 
     Attributes:
-        comparisons: How many, all handed over at once.
+        comparisons: How many.
         parallel: `API_PARALLEL`.
-        workers: `reward.num_workers`.
+        workers: `reward.num_workers`; 0 is one manager in the process that hands over.
         text_tokens: Length of each response.
         mean_s: Mean latency of the judge, in seconds.
+        answer_tokens: Length of its answers.
+        fault_share: Share of the requests that are refused, broken, left hanging or answered in vain.
+        spread_s: Seconds over which the responses are handed over; 0 is all at once.
     """
 
     comparisons: int = 1024
@@ -40,6 +45,9 @@ class Load:
     workers: int = 1
     text_tokens: int = 2000
     mean_s: float = 1.0
+    answer_tokens: int = 200
+    fault_share: float = 0.0
+    spread_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,22 +57,30 @@ class Figures:
     Attributes:
         makespan_s: From handing the first response over to having the last reward.
         best_s: The same with no cost of our own: the best schedule of the same latencies.
+        behind_s: From handing the last response over to having the last reward.
         most: Most requests in flight, seen by the judge.
         connections: Connections that the judge saw.
-        cpu_ms: CPU of the reward workers for one comparison.
+        cpu_ms: CPU of the processes that judge for one comparison.
+        unscored: Number of comparisons without a verdict by reason.
+        repeated: Calls that were made again although they had been answered.
     """
 
     makespan_s: float
     best_s: float
+    behind_s: float
     most: int
     connections: int
     cpu_ms: float
+    unscored: dict[str, int]
+    repeated: int
 
 
 @contextmanager
 def mock_judge(load: Load) -> Iterator[str]:
     """Runs a mock judge; yields the address that it listens at."""
-    command = [sys.executable, "-m", "writing_rl.benchmark.mock_judge", "--mean_s", str(load.mean_s)]
+    settings = {name: getattr(load, name) for name in ("mean_s", "answer_tokens", "fault_share")}
+    options = [option for name, value in settings.items() for option in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "writing_rl.benchmark.mock_judge", *options]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
@@ -88,65 +104,117 @@ def measure(load: Load, model: Path) -> Figures:
         model: A checkpoint folder, for its tokenizer. Ray must be initialized.
     """
     import ray
-    from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
+    with mock_judge(load) as address, tempfile.TemporaryDirectory() as folder:
+        config = _configure(load, model, address, folder)
+        held = _start_actors(load, folder)
+        judge, processes, workers = _start_workers(config, load.workers)
+        try:
+            return asyncio.run(_measure(load, address, judge, processes))
+        finally:
+            for actor in [*workers, *held]:
+                ray.kill(actor)
+
+
+def _configure(load: Load, model: Path, address: str, folder: str) -> Any:
+    return compose(
+        [
+            "profile=cpu",
+            f"actor_rollout_ref.model.path={model}",
+            f"reward.num_workers={load.workers}",
+            "writing_rl.judge.model=mock",
+            f"writing_rl.judge.base_url={address}/v1",
+            f"writing_rl.judge.parallel={load.parallel}",
+            f"writing_rl.log_dir={folder}/logs",
+            "trainer.experiment_name=benchmark",
+        ]
+    )
+
+
+def _start_actors(load: Load, folder: str) -> list[Any]:
+    """What a run has one of."""
     from writing_rl.curriculum.owner import start_owner
     from writing_rl.curriculum.rules import GroupRule
     from writing_rl.data.samples import SampleKeys
     from writing_rl.judging.breaker import Breaker
     from writing_rl.judging.run_slots import start_slots
 
-    with mock_judge(load) as address, tempfile.TemporaryDirectory() as folder:
-        config = compose(
-            [
-                "profile=cpu",
-                f"actor_rollout_ref.model.path={model}",
-                f"reward.num_workers={load.workers}",
-                "writing_rl.judge.model=mock",
-                f"writing_rl.judge.base_url={address}/v1",
-                f"writing_rl.judge.parallel={load.parallel}",
-                f"writing_rl.log_dir={folder}/logs",
-                "trainer.experiment_name=benchmark",
-            ]
-        )
-        ids = range(load.comparisons)
-        held = [
-            start_owner(
-                f"{folder}/index.json",
-                SampleKeys(by_index=False),
-                {str(id): 2 for id in ids},
-                {str(id): 0 for id in ids},
-                GroupRule.MAJORITY,
-                Breaker(1.0, 64),
-            ),
-            start_slots(load.parallel),
-        ]
-        worker_class = ray.remote(num_cpus=0)(RewardLoopWorker)
-        workers = [worker_class.remote(config, None) for _ in range(load.workers)]
-        processes = [psutil.Process(pid) for pid in ray.get([w.__ray_call__.remote(_pid) for w in workers])]
-        items = [_item(id, load.text_tokens) for id in ids]
-        choice = random.Random(1)
-        chosen = [choice.choice(workers) for _ in items]
-        ray.get([worker.compute_score.remote(_item(0, 10)) for worker in workers for _ in range(8)])
-        get(f"{address}/reset")
-        cpu = sum(map(_cpu_s, processes))
-        started = time.monotonic()
-        results = ray.get(
-            [worker.compute_score.remote(item) for worker, item in zip(chosen, items, strict=True)]
-        )
-        makespan = time.monotonic() - started
-        cpu = sum(map(_cpu_s, processes)) - cpu
-        assert all(result["reward_extra_info"]["scored"] for result in results)
-        seen = get(f"{address}/figures")
-        for actor in [*workers, *held]:
-            ray.kill(actor)
+    ids = [str(id) for id in range(load.comparisons)]
+    owner = start_owner(
+        f"{folder}/index.json",
+        SampleKeys(by_index=False),
+        dict.fromkeys(ids, 2),
+        dict.fromkeys(ids, 0),
+        GroupRule.MAJORITY,
+        Breaker(1.0, 64),
+    )
+    return [owner, start_slots(load.parallel)]
+
+
+def _start_workers(
+    config: Any, count: int
+) -> tuple[Callable[[Any], Awaitable[Any]], list[psutil.Process], list[Any]]:
+    """Starts verl's reward workers, or none.
+
+    Returns:
+        What judges one response, the processes that do so, and the workers.
+    """
+    import ray
+    from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+
+    if not count:
+        here: list[RewardLoopWorker] = []
+
+        async def judge(item: Any) -> Any:
+            if not here:
+                here.append(RewardLoopWorker(config, None))  # it takes the event loop that it is made in
+            return await here[0].compute_score(item)
+
+        return judge, [psutil.Process()], []
+    worker_class = ray.remote(num_cpus=0)(RewardLoopWorker)
+    workers = [worker_class.remote(config, None) for _ in range(count)]
+    pids = ray.get([worker.__ray_call__.remote(_pid) for worker in workers])
+    choice = random.Random(1)  # verl's agent loop draws a worker for each response, too
+    return (
+        lambda item: choice.choice(workers).compute_score.remote(item),
+        [psutil.Process(pid) for pid in pids],
+        workers,
+    )
+
+
+async def _measure(
+    load: Load, address: str, judge: Callable[[Any], Awaitable[Any]], processes: list[psutil.Process]
+) -> Figures:
+    items = [_item(id, load.text_tokens) for id in range(load.comparisons)]
+    await asyncio.gather(*(_await(judge(_item(0, 10))) for _ in range(8 * max(1, load.workers))))
+    get(f"{address}/reset")
+    cpu = sum(map(_cpu_s, processes))
+    started = time.monotonic()
+    due_s = [load.spread_s * number / load.comparisons for number in range(load.comparisons)]
+    rewards = []
+    for due, item in zip(due_s, items, strict=True):
+        if (early_s := started + due - time.monotonic()) > 0:
+            await asyncio.sleep(early_s)
+        rewards.append(asyncio.ensure_future(_await(judge(item))))
+    handed_over = time.monotonic()
+    results = [result["reward_extra_info"] for result in await asyncio.gather(*rewards)]
+    ended = time.monotonic()
+    cpu = sum(map(_cpu_s, processes)) - cpu
+    seen = get(f"{address}/figures")
     return Figures(
-        makespan_s=makespan,
-        best_s=best_makespan(seen["latencies_s"], load.parallel),
+        makespan_s=ended - started,
+        best_s=best_makespan(seen["latencies_s"], load.parallel, due_s),
+        behind_s=ended - handed_over,
         most=seen["most"],
         connections=seen["connections"],
         cpu_ms=1000 * cpu / load.comparisons,
+        unscored=dict(Counter(result["reason"] for result in results if not result["scored"])),
+        repeated=seen["repeated"],
     )
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 def _pid(_: Any) -> int:

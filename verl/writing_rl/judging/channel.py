@@ -11,10 +11,17 @@ from dataclasses import dataclass, replace
 from writing_rl.errors import Transient, Unscored
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.limits import Bill
+from writing_rl.judging.patience import Patience
 from writing_rl.judging.slots import SharedSlots, SlotPool
 
 #: The reason of a comparison that was not made because the run is being ended.
 STOPPED = "stopped"
+
+#: The reason of a request that was not answered in time.
+TIMEOUT = "timeout"
+
+#: Seconds after which a request under way is looked at again: more may be known of latencies by then.
+LOOK_AGAIN_S = 1.0
 
 #: Seconds before another try: the first pause lasts up to the first number, no one longer than the second.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
@@ -36,6 +43,10 @@ class Deadline:
     def of(cls, seconds: float) -> Deadline:
         """A deadline of which nothing is used yet."""
         return cls(seconds, seconds)
+
+
+class GivenUp(Transient):
+    """A request was waited for long enough; it may have been answered all the same."""
 
 
 def pause_s(attempt: int, after_s: float | None, draw: float) -> float:
@@ -66,12 +77,13 @@ class Channel:
         Args:
             slots: What a request holds while it is in flight.
             max_retries: How often a request is made again that failed in a way that may pass.
-            request_timeout_s: Seconds after which a request has failed that is not answered.
+            request_timeout_s: Seconds after which a request is given up that is not answered, while too
+                little is known of how long answers take: see `Patience`.
         """
         self.closed = False
         self._slots = slots
         self._max_retries = max_retries
-        self._request_timeout_s = request_timeout_s
+        self._patience = Patience(request_timeout_s)
 
     @classmethod
     def of_one_process(cls, parallel: int, *, max_retries: int, request_timeout_s: float) -> Channel:
@@ -94,42 +106,60 @@ class Channel:
             BudgetSpent: The budget has no room for it.
             JudgeError: See `Chat.complete`.
         """
-        attempt = 0
+        failures: list[str] = []
         while True:
-            attempt += 1
             try:
-                return await self._once(call, at_most, deadline)
+                return await self._once(call, at_most, deadline, given_up=failures.count(TIMEOUT))
             except Transient as failure:
-                pause = pause_s(attempt, failure.after_s, random.random())
-                if attempt > self._max_retries or pause >= deadline.left_s:
+                failures.append(failure.reason)
+                pause = pause_s(len(failures), failure.after_s, random.random())
+                if len(failures) > self._max_retries or pause >= deadline.left_s:
                     raise Unscored(failure.reason, failure.detail) from None
             # No slot is held meanwhile: others may have more luck.
             deadline.left_s -= pause
             await asyncio.sleep(pause)
 
-    async def _once(self, call: Callable[[], Awaitable[Answer]], at_most: Bill, deadline: Deadline) -> Answer:
-        async with self._slots.slot(at_most) as slot:
+    async def _once(
+        self, call: Callable[[], Awaitable[Answer]], at_most: Bill, deadline: Deadline, given_up: int
+    ) -> Answer:
+        begun = deadline.left_s < deadline.whole_s
+        async with self._slots.slot(at_most, first=begun) as slot:
             if self.closed:
                 raise Unscored(STOPPED)
             asked = time.monotonic()
             slot.took = Bill(calls=1)
             try:
-                answer = await asyncio.wait_for(call(), min(self._request_timeout_s, deadline.left_s))
-            except (asyncio.TimeoutError, asyncio.CancelledError) as error:
+                answer = await self._wait(asyncio.ensure_future(call()), deadline, given_up)
+            except (GivenUp, asyncio.CancelledError):
                 slot.took = at_most  # it may have been answered, and billed, at the other end
-                if isinstance(error, asyncio.CancelledError):
-                    raise
-                raise self._timed_out(deadline) from None
+                raise
             finally:
                 latency_s = time.monotonic() - asked
                 deadline.left_s -= latency_s
             slot.took = Bill(1, answer.prompt_tokens, answer.completion_tokens, answer.cost_usd or 0.0)
             return replace(answer, latency_s=latency_s)
 
-    def _timed_out(self, deadline: Deadline) -> Transient:
-        used_up = self._request_timeout_s >= deadline.left_s
-        seconds = deadline.whole_s if used_up else self._request_timeout_s
-        return Transient("timeout", f"no answer within {seconds:g} s")
+    async def _wait(self, request: asyncio.Future[Answer], deadline: Deadline, given_up: int) -> Answer:
+        """Waits for a request as long as that makes sense, which is learnt while it is under way.
+
+        Raises:
+            GivenUp: It makes no more sense.
+        """
+        asked = time.monotonic()
+        try:
+            while True:
+                limit_s = min(self._patience.limit_s(given_up), deadline.left_s)
+                left_s = limit_s - (time.monotonic() - asked)
+                if left_s <= 0:
+                    self._patience.ended(limit_s)
+                    raise GivenUp(TIMEOUT, f"no answer within {limit_s:.3g} s")
+                done, _ = await asyncio.wait((request,), timeout=min(left_s, LOOK_AGAIN_S))
+                if done:
+                    answer = request.result()
+                    self._patience.ended(time.monotonic() - asked)
+                    return answer
+        finally:
+            request.cancel()
 
 
 def own_slots(pool: SlotPool, *, metered: bool = False) -> SharedSlots:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -157,76 +156,85 @@ class SharedSlots:
         self._take = take
         self._give = give
         self._metered = metered
-        self._waiting: deque[tuple[Bill, asyncio.Future[None]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._settled: list[Settled] = []
         self._fetching: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
-    async def slot(self, at_most: Bill) -> AsyncIterator[Slot]:
+    async def slot(self, at_most: Bill, *, first: bool = False) -> AsyncIterator[Slot]:
         """Holds a slot while the context lasts.
 
         Args:
             at_most: What the request can take at most.
+            first: Whether it goes before the requests of this process that wait already.
 
         Raises:
             BudgetSpent: There will be no more slots.
         """
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((at_most, turn))
+        waiting = _Waiting(at_most, asyncio.get_running_loop().create_future())
+        (self._waiting.appendleft if first else self._waiting.append)(waiting)
         if self._fetching is None:
             self._fetching = asyncio.ensure_future(self._fetch())
         try:
-            await turn
+            await waiting.turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # the slot came together with the cancellation
-                self._settled.append(Settled(at_most, Bill()))
-                self._pass_on(1)
+            if waiting.turn.done() and not waiting.turn.cancelled():
+                self._end(at_most, NOTHING)  # the slot came together with the cancellation
             raise
         slot = Slot(at_most)
         try:
             yield slot
         finally:
-            self._settled.append(Settled(at_most, slot.took))
-            self._pass_on(1)
+            self._end(at_most, slot.took)
+
+    def _end(self, at_most: Bill, took: Bill) -> None:
+        """Ends a request."""
+        self._settled.append(Settled(at_most, took))
+        self._pass_on(1)
 
     def _pass_on(self, slots: int) -> None:
         """Lets this process's next requests have slots; what none of them needs goes back to the pool."""
-        if not self._metered:
-            slots -= self._serve(slots)
+        while slots and not self._metered and (waiting := self._next()):
+            waiting.turn.set_result(None)
+            slots -= 1
         if slots or len(self._settled) >= MOST_AT_ONCE:
             self._give(slots, self._settled)
             self._settled = []
 
-    def _serve(self, slots: int) -> int:
-        """Lets the requests that wait first have slots; returns how many had use for one."""
-        served = 0
-        while served < slots and self._waiting:
-            _, turn = self._waiting.popleft()
-            if not turn.cancelled():
-                turn.set_result(None)
-                served += 1
-        return served
+    def _next(self) -> _Waiting | None:
+        """Takes the request out that waits first."""
+        while self._waiting:
+            if not (waiting := self._waiting.popleft()).turn.done():
+                return waiting
+        return None
 
     async def _fetch(self) -> None:
         """Takes slots from the pool for as long as requests wait."""
         try:
             # Requests that arrive together are asked for together.
             await asyncio.sleep(0)
-            while self._waiting:
-                first = itertools.islice(self._waiting, MOST_AT_ONCE)
-                wanted = [at_most for at_most, turn in first if not turn.cancelled()] or [Bill()]
-                grant = await self._take(wanted)
+            while first := [waiting for waiting in self._waiting if not waiting.turn.done()][:MOST_AT_ONCE]:
+                grant = await self._take([waiting.at_most for waiting in first])
                 if grant.ended:
                     raise BudgetSpent(grant.ended)
-                if unused := grant.slots - self._serve(grant.slots):
-                    # They were admitted for requests that have been cancelled meanwhile.
-                    self._settled += [Settled(at_most, Bill()) for at_most in wanted[-unused:]]
-                    self._give(unused, self._settled)
-                    self._settled = []
+                # The pool has let in these requests and no others, which might take more.
+                unused = 0
+                for waiting in first[: grant.slots]:
+                    if waiting.turn.done():
+                        self._settled.append(Settled(waiting.at_most, NOTHING))
+                        unused += 1
+                    else:
+                        waiting.turn.set_result(None)
+                self._pass_on(unused)
         except Exception as error:
-            while self._waiting:
-                _, turn = self._waiting.popleft()
-                if not turn.cancelled():
-                    turn.set_exception(error)
+            while left := self._next():
+                left.turn.set_exception(error)
         finally:
             self._fetching = None
+
+
+class _Waiting(NamedTuple):
+    """A request that waits for a slot: what it can take at most, and its turn, done when it need not wait."""
+
+    at_most: Bill
+    turn: asyncio.Future[None]

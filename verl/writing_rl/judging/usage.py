@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from writing_rl.judging.compare import Comparison
+from writing_rl.judging.quantiles import quantile
 from writing_rl.judging.vote import disagree
 
 
@@ -92,10 +92,3 @@ class Usage:
 
     def _share(self, count: int) -> float:
         return count / self.comparisons if self.comparisons else 0.0
-
-
-def quantile(ordered: list[float], share: float) -> float:
-    """The smallest of some ordered values that at least a share of them does not exceed; 0.0 of none."""
-    if not ordered:
-        return 0.0
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

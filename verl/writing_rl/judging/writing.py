@@ -29,8 +29,9 @@ class Writing:
     def of(cls, text: str) -> Writing:
         """The figures of a text."""
         words = _WORD.findall(text.lower())
-        runs = [tuple(words[first : first + RUN]) for first in range(len(words) - RUN + 1)]
-        return cls(len(words), 1 - len(set(runs)) / len(runs) if runs else 0.0)
+        runs = len(words) - RUN + 1
+        different = len(set(zip(*(words[first:] for first in range(RUN)), strict=False)))
+        return cls(len(words), 1 - different / runs if runs > 0 else 0.0)
 
 
 def metrics(writings: Sequence[Writing]) -> dict[str, float]:

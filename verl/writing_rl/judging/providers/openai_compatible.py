@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
+import httpx2
 import openai
 
 from writing_rl.errors import SettingError, Transient, Unscored
@@ -15,6 +18,8 @@ from writing_rl.settings import JudgeSettings
 KEY_VARIABLE = "OPENAI_API_KEY"
 
 CONNECT_TIMEOUT_S = 10.0
+#: Connections that a pool holds when all requests that are allowed are in flight.
+CONNECTIONS_OF_A_POOL = 8
 
 
 class OpenAICompatibleChat:
@@ -45,28 +50,35 @@ class OpenAICompatibleChat:
             "temperature": settings.temperature,
             "max_tokens": settings.max_tokens,
         }
-        self._client = openai.AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=base_url,
-            max_retries=0,  # `Channel` asks again, with one deadline and without holding a slot meanwhile
-            # `Channel` cuts requests off; here it only matters that an address where nobody is fails soon.
-            timeout=openai.Timeout(settings.request_timeout_s + 10, connect=CONNECT_TIMEOUT_S),
-        )
-        self.description = f"{model} at {self._client.base_url.host}"
-        self.identity = f"openai {self._client.base_url} {model} {self._sampling}"
+        # A pool of connections looks at each idle one for every request, so several small pools cost less.
+        clients = [
+            openai.AsyncOpenAI(
+                api_key=self._key or "none",
+                base_url=base_url,
+                max_retries=0,  # `Channel` asks again, with one deadline and without holding a slot meanwhile
+                # `Channel` gives requests up; here it matters that an address where nobody is fails soon.
+                timeout=openai.Timeout(settings.request_timeout_s + 10, connect=CONNECT_TIMEOUT_S),
+            )
+            for _ in range(math.ceil(settings.parallel / CONNECTIONS_OF_A_POOL))
+        ]
+        self._clients = clients
+        self._next = itertools.cycle(clients)
+        self.description = f"{model} at {clients[0].base_url.host}"
+        self.identity = f"openai {clients[0].base_url} {model} {self._sampling}"
 
     async def close(self) -> None:
         """See `Chat.close`."""
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
 
     async def complete(self, messages: Messages) -> Answer:
         """See `Chat.complete`."""
+        # `post` and not `chat.completions.create`, which takes as long as the request itself to give question
+        # and answer types that nobody reads.
+        body = {"model": self._model, "messages": messages, **self._sampling}
         try:
-            completion = await self._client.chat.completions.create(
-                model=self._model,
-                messages=messages,  # type: ignore[arg-type]
-                **self._sampling,
-            )
+            response = await next(self._next).post("/chat/completions", cast_to=httpx2.Response, body=body)
+            completion = response.json()
         except openai.APITimeoutError as error:
             raise Transient("timeout", "no answer within the time-out of a request") from error
         except openai.APIStatusError as error:
@@ -84,25 +96,29 @@ class OpenAICompatibleChat:
             raise Unscored("malformed", "the judge's endpoint answered something that is not JSON") from None
         return self._read(completion)
 
-    def _read(self, completion: object) -> Answer:
+    def _read(self, completion: Any) -> Answer:
         """What an answer in the form of the API says; endpoints are not all what they claim to be."""
         try:
-            choice = completion.choices[0]  # type: ignore[attr-defined]
-            message = choice.message
-            text = message.content
-        except (AttributeError, IndexError, TypeError):
-            raise Unscored("malformed", "the judge's endpoint answered without a message") from None
-        ending = getattr(choice, "finish_reason", None)
+            choice = completion["choices"][0]
+            message = choice["message"]
+            text, refusal, ending = (
+                message.get("content"),
+                message.get("refusal"),
+                choice.get("finish_reason"),
+            )
+            usage = completion.get("usage") or {}
+            prompt_tokens, completion_tokens = (
+                int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")
+            )
+            known = text is None or isinstance(text, str)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            known = False
+        if not known:
+            raise Unscored("malformed", "the judge's endpoint answered without a message")
         if ending == "content_filter":
             raise Unscored("content_filter", "the judge's provider withheld its answer")
-        if refusal := getattr(message, "refusal", None):
+        if refusal:
             raise Unscored("refusal", presentable(str(refusal), self._key))
         if not text and ending != "length":  # a thinking model may use up its tokens before the first word
             raise Unscored("empty", "the judge answered nothing")
-        usage = getattr(completion, "usage", None)
-        return Answer(
-            text or "",
-            prompt_tokens=int(getattr(usage, "prompt_tokens", 0) or 0),
-            completion_tokens=int(getattr(usage, "completion_tokens", 0) or 0),
-            truncated=ending == "length",
-        )
+        return Answer(text or "", prompt_tokens, completion_tokens, truncated=ending == "length")

@@ -1,0 +1,51 @@
+"""How long to wait for an answer, learnt from how long answers take. Pure functions."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from writing_rl.judging.quantiles import quantile
+
+#: A request is given up after this many times the time within which nine of ten are answered.
+TIMES = 2.0
+SHARE = 0.9
+
+#: Seconds below which nothing is given up: this machine may be slow itself for a moment.
+SHORTEST_S = 3.0
+
+#: How many of the last requests count, and how many it takes to say anything.
+WINDOW, LEAST = 256, 16
+
+
+class Patience:
+    """The time after which a request has failed that is not answered.
+
+    A hanging request costs its place among those in flight for as long as it is waited for, and the longest
+    wait that makes sense for any judge is far too long for most. Requests that were given up count as if they
+    had been answered at that moment, so where many of them are, the provider has become slower and is given
+    twice the time. A question that was given up twice is given twice the time, too: it may be a long one.
+    """
+
+    def __init__(self, longest_s: float) -> None:
+        """Knows nothing yet.
+
+        Args:
+            longest_s: Seconds after which a request is given up in any case.
+        """
+        self._longest_s = longest_s
+        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._learnt_s = longest_s
+
+    def limit_s(self, given_up: int = 0) -> float:
+        """Seconds that a request may take as things stand.
+
+        Args:
+            given_up: How often the same question was given up before.
+        """
+        return min(self._longest_s, self._learnt_s * 2.0 ** max(0, given_up - 1))
+
+    def ended(self, seconds: float) -> None:
+        """Learns from a request that was answered or given up."""
+        self._recent.append(seconds)
+        if len(self._recent) >= LEAST:
+            self._learnt_s = max(SHORTEST_S, TIMES * quantile(sorted(self._recent), SHARE))
