@@ -20,22 +20,20 @@ import sys
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def open_files(but: int) -> list[int]:
-    """Numbers of this process's open files, without one of them."""
+def open_files() -> list[int]:
+    """Numbers of this process's open files."""
     numbers = []
     for name in os.listdir("/proc/self/fd"):
         try:
             os.fstat(int(name))
         except OSError:
             continue  # the listing's own
-        if int(name) != but:
-            numbers.append(int(name))
+        numbers.append(int(name))
     return sorted(numbers)
 
 
-def ask(server: socket.socket, arguments: list[str]) -> int:
+def ask(server: socket.socket, arguments: list[str], files: list[int]) -> int:
     """Asks for a process that runs the program; returns its id, or 0 if there will be none."""
-    files = open_files(but=server.fileno())
     request = {
         "arguments": arguments,
         "environment": dict(os.environ),
@@ -48,21 +46,47 @@ def ask(server: socket.socket, arguments: list[str]) -> int:
     return int(server.recv(64) or 0)
 
 
-def stand_for(pid: int, server: socket.socket) -> int:
-    """Forwards signals to a process until it ends; returns its wait status."""
-    # Signals come in through a pipe: a handler would not interrupt a `recv` that begins at the same moment.
+def catch_signals() -> int:
+    """Has signals that are to be forwarded come in through a pipe; returns its end to read from.
+
+    A handler would not interrupt a `recv` that begins at the same moment.
+    """
     received, wake = os.pipe()
     os.set_blocking(wake, False)
+    os.set_blocking(received, False)
     signal.set_wakeup_fd(wake)
     for number in FORWARDED:
         signal.signal(number, lambda *_: None)
+    return received
+
+
+def caught(received: int) -> bytes:
+    """The numbers of the signals that have come in."""
+    try:
+        return os.read(received, 64)
+    except BlockingIOError:
+        return b""
+
+
+def stand_for(pid: int, server: socket.socket, received: int) -> int:
+    """Forwards signals to a process until it ends; returns its wait status."""
     while True:
         ready, _, _ = select.select([server.fileno(), received], [], [])
         if server.fileno() in ready:
             return int(server.recv(64) or signal.SIGKILL)
-        for caught in os.read(received, 64):
+        for number in caught(received):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, caught)
+                os.kill(pid, number)
+
+
+def become_python(command: list[str], received: int) -> None:
+    """Becomes an ordinary Python, which gets the signals that have come in meanwhile."""
+    signal.set_wakeup_fd(-1)
+    for number in FORWARDED:
+        signal.signal(number, signal.SIG_DFL)
+    for number in caught(received):
+        os.kill(os.getpid(), number)
+    os.execv(command[0], command)
 
 
 def end_as(status: int) -> None:
@@ -77,15 +101,17 @@ def end_as(status: int) -> None:
 
 def main() -> None:
     python, address, *arguments = sys.argv[1:]
+    files = open_files()  # all of them were open for the program
+    received = catch_signals()  # from now on, so that none ends this process and not what it stands for
     pid = 0
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with contextlib.suppress(OSError):
         server.connect(address)
-        pid = ask(server, arguments)
+        pid = ask(server, arguments, files)
     if not pid:
-        os.execv(python, [python, *arguments])
+        become_python([python, *arguments], received)
 
-    end_as(stand_for(pid, server))
+    end_as(stand_for(pid, server, received))
 
 
 if __name__ == "__main__":
