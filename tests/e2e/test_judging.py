@@ -211,3 +211,26 @@ def test_a_budget_ends_the_run_whole_and_a_larger_one_goes_on(start_training, ju
     steps = [step for step in read_metrics(run.folder / "logs" / "trial") if "critic/score/mean" in step]
     assert [step["step"] for step in steps] == [1, 2]
     assert steps[-1]["writing_rl/judge/total_calls"] == 2 * STEP + 3
+
+
+def test_a_judge_that_verl_serves_is_asked_in_its_own_vllm(start_training, material):
+    # A model that can judge does not fit here; that it was really asked shows in what it says.
+    model = [
+        f"reward.reward_model.model_path={material / 'base_model'}",
+        "reward.reward_model.rollout.max_model_len=1024",
+        "reward.reward_model.rollout.prompt_length=900",
+        "writing_rl.judge.max_tokens=32",
+        "writing_rl.judge.max_unscored_share=1",
+    ]
+    run = start_training(
+        "judge=verl", *model, "trainer.val_before_train=false", "writing_rl.judge.ask_again=0"
+    )
+    assert run.wait() == 0, run.story
+    lines = transcript(run.folder)
+    assert len(lines) == 2 * STEP
+    assert {line["reason"] for line in lines} <= {"no_verdict", "truncated", "empty"}
+    answers = [call for line in lines for call in line["calls"]]
+    assert answers
+    assert {call["judge"] for call in answers} == {"verl"}
+    assert all(call["completion_tokens"] > 0 and call["cost_usd"] == 0 for call in answers)
+    assert "step 2: nothing to learn from" in run.output

@@ -11,9 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from writing_rl import preflight
 from writing_rl.curriculum.index_file import write_index
+from writing_rl.curriculum.rules import GroupRule
 from writing_rl.data.samples import read_samples
 from writing_rl.errors import DataError, IndexFileError, SettingError, SetupError, UserError
-from writing_rl.settings import Settings
+from writing_rl.judging.verdict import Rewards
+from writing_rl.settings import JudgeSettings, Settings
 
 
 @pytest.fixture
@@ -78,6 +80,24 @@ def test_a_part_that_is_not_ours_is_refused(config: DictConfig, setting: str, va
     message = message_of(SettingError, preflight.check_parts, config)
     assert message.startswith(setting)
     assert f"is {value}: it must be " in message
+
+
+def served(model: str, path: str | None, enable: bool = True) -> tuple[DictConfig, Settings]:
+    config = OmegaConf.create({"reward": {"reward_model": {"enable": enable, "model_path": path}}})
+    judge = JudgeSettings(models=(model,))
+    return config, Settings("index.json", "logs", judge, Rewards(), GroupRule.MAJORITY, "middle")
+
+
+def test_a_judge_that_verl_serves_is_asked_for_in_both_places(tmp_path: Path) -> None:
+    preflight.check_served_judge(*served("verl", "org/judge"))
+    preflight.check_served_judge(*served("offline", None, enable=False))
+    check = preflight.check_served_judge
+    assert "judge=verl" in message_of(SettingError, check, *served("verl", None, enable=False))
+    assert "not among writing_rl.judge.model" in message_of(SettingError, check, *served("gpt", "org/judge"))
+    assert "model_path to its model" in message_of(SettingError, check, *served("verl", None))
+    assert message_of(SettingError, check, *served("verl", str(tmp_path))).startswith(
+        f"reward.reward_model.model_path is {tmp_path}, which holds no Hugging Face checkpoint"
+    )
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def become_python(command: list[str], received: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in FORWARDED:
         signal.signal(number, signal.SIG_DFL)
-    for number in caught(received):
-        os.kill(os.getpid(), number)
+    for waiting in caught(received):
+        os.kill(os.getpid(), waiting)
     os.execv(command[0], command)
 
 

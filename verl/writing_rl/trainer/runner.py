@@ -41,6 +41,12 @@ class WatchedTaskRunner(_TaskRunner):
         actors["owner of the reference index"] = trainer.owner
         actors["pool of judge slots"] = trainer.slots
         addresses = {f"vLLM engine {rank}": replica.server_address for rank, replica in enumerate(replicas)}
+        if served := trainer.reward_loop_manager.reward_model_manager:
+            actors |= _numbered("vLLM server of the judge", served.server_handles)
+            addresses |= {
+                f"vLLM engine of the judge {rank}": address
+                for rank, address in enumerate(served.server_addresses)
+            }
         self._watchdog.watch(actors, addresses)
 
     def run(self, config: DictConfig) -> None:

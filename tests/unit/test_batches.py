@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from writing_rl.batches import Batches
+
+
+class Far:
+    """Doubles numbers, as slowly as it is told, and keeps the batches."""
+
+    def __init__(self, turns: int = 1) -> None:
+        self.turns = turns
+        self.batches: list[Sequence[int]] = []
+
+    async def double(self, numbers: Sequence[int]) -> list[int]:
+        self.batches.append(numbers)
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+        if -1 in numbers:
+            raise ConnectionError("gone")
+        return [2 * number for number in numbers]
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 9)), max_size=40), st.integers(0, 5))
+def test_everybody_gets_the_answer_to_their_own_question(
+    questions: list[tuple[int, int]], turns: int
+) -> None:
+    async def play() -> Far:
+        far = Far(turns)
+        batches = Batches(far.double)
+
+        async def later(number: int, delay: int) -> None:
+            for _ in range(delay):
+                await asyncio.sleep(0)
+            assert await batches.ask(number) == 2 * number
+
+        await asyncio.wait_for(asyncio.gather(*(later(*question) for question in questions)), 20)
+        return far
+
+    far = asyncio.run(play())
+    assert sum(len(batch) for batch in far.batches) == len(questions)
+
+
+async def test_what_is_asked_while_a_batch_is_under_way_goes_together() -> None:
+    far = Far(turns=20)
+    batches = Batches(far.double)
+    asked = [asyncio.ensure_future(batches.ask(1))]
+    for number in range(2, 12):
+        await asyncio.sleep(0)
+        asked.append(asyncio.ensure_future(batches.ask(number)))
+    await asyncio.gather(*asked)
+    assert len(far.batches) == 2
+
+
+async def test_a_failure_reaches_everybody_and_the_next_batch_is_a_new_one() -> None:
+    batches = Batches(Far().double)
+    results = await asyncio.gather(batches.ask(-1), batches.ask(3), return_exceptions=True)
+    assert [type(result) for result in results] == [ConnectionError] * 2
+    assert await batches.ask(4) == 8
+
+
+async def test_one_who_no_longer_waits_does_no_harm() -> None:
+    batches = Batches(Far(turns=5).double)
+    impatient, patient = asyncio.ensure_future(batches.ask(1)), asyncio.ensure_future(batches.ask(2))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert await patient == 4
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
