@@ -121,7 +121,7 @@ async def judge(arguments: argparse.Namespace, pairs: list[Pair], known: list[Pa
 
     from writing_rl.calibration.order_verdicts import judge_orders, read_order_verdicts
     from writing_rl.judging.judge import load_templates
-    from writing_rl.judging.make import describe, make_channel, make_judges
+    from writing_rl.judging.make import close_all, describe, make_channel, make_judges
     from writing_rl.judging.options import judge_settings
     from writing_rl.judging.pairs import judged_ids
 
@@ -135,13 +135,14 @@ async def judge(arguments: argparse.Namespace, pairs: list[Pair], known: list[Pa
     before = len(pairs) - len(left)
     print(f"Judge: {describe(judges)}; {len(pairs)} pairs, {before} judged before", file=sys.stderr)
     cost = 0.0
-    with tqdm(total=len(left), unit="pair") as bar:
-        async for entry in judge_orders(judges, settings.rules, left, path, arguments.parallel):
-            cost += entry["cost_usd"] or 0.0
-            bar.set_postfix_str(f"{cost:.4f} USD", refresh=False)
-            bar.update()
-    for one in judges:
-        await one.close()
+    try:
+        with tqdm(total=len(left), unit="pair") as bar:
+            async for entry in judge_orders(judges, settings.rules, left, path, arguments.parallel):
+                cost += entry["cost_usd"] or 0.0
+                bar.set_postfix_str(f"{cost:.4f} USD", refresh=False)
+                bar.update()
+    finally:
+        await close_all(judges)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from writing_rl.judging.judge import load_templates
-    from writing_rl.judging.make import describe, make_channel, make_judges
+    from writing_rl.judging.make import close_all, describe, make_channel, make_judges
     from writing_rl.judging.options import judge_settings
     from writing_rl.judging.pairs import as_line, judge_all, judge_pair, judged_ids, read_pairs
     from writing_rl.judging.verdict import Strategy
@@ -73,22 +73,26 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     print(f"Judge: {describe(judges)}; {len(pairs)} pairs, {len(done)} judged before", file=sys.stderr)
     compare = functools.partial(judge_pair, judges, rules=settings.rules)
     cost = 0.0
-    with open(arguments.output, "a", encoding="utf-8") as output, tqdm(total=len(left), unit="pair") as bar:
-        async for pair, comparison in judge_all(left, compare, arguments.parallel):
-            line = as_line(pair, comparison)
-            output.write(json.dumps(line, ensure_ascii=False) + "\n")
-            output.flush()
-            cost += line["cost_usd"] or 0.0
-            bar.set_postfix_str(f"{cost:.4f} USD", refresh=False)
-            bar.update()
-    for judge in judges:
-        await judge.close()
+    try:
+        with (
+            open(arguments.output, "a", encoding="utf-8", errors="replace") as output,
+            tqdm(total=len(left), unit="pair") as bar,
+        ):
+            async for pair, comparison in judge_all(left, compare, arguments.parallel):
+                line = as_line(pair, comparison)
+                output.write(json.dumps(line, ensure_ascii=False) + "\n")
+                output.flush()
+                cost += line["cost_usd"] or 0.0
+                bar.set_postfix_str(f"{cost:.4f} USD", refresh=False)
+                bar.update()
+    finally:
+        await close_all(judges)
     summarize(arguments.output)
 
 
 def summarize(path: Path) -> None:
     """Prints what a file of verdicts holds."""
-    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     verdicts = Counter(entry["verdict"] or "unscored" for entry in entries)
     counts = ", ".join(f"{name} {verdicts[name]}" for name in ("A", "B", "C", "unscored"))
     reasons = Counter(entry["reason"] for entry in entries if entry["verdict"] is None)

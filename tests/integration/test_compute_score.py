@@ -51,9 +51,9 @@ class FakeJudge:
 @pytest.fixture(autouse=True)
 def fresh_environment() -> Iterator[None]:
     """The judge of the environment is made once in a process; here each test has its own environment."""
-    reward._environment.cache_clear()
+    reward._made.clear()
     yield
-    reward._environment.cache_clear()
+    reward._made.clear()
 
 
 async def score(response: str = "text", ground_truth: dict[str, Any] = GROUND_TRUTH, **arguments: Any) -> Any:

@@ -3,12 +3,13 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from writing_rl.errors import SettingError
+from writing_rl.errors import SettingError, Unscored
 from writing_rl.judging.cache import Cache, CacheMode, key_of
 from writing_rl.judging.channel import Channel, Deadline
 from writing_rl.judging.chat import Answer, Messages
@@ -126,3 +127,40 @@ async def test_several_processes_write_at_the_same_time(tmp_path: Path) -> None:
             known = await cache.get("fake", messages)
             assert known is not None
             assert known.text == f"{process} {number}"
+
+
+def open_at(path: Path, moment: float) -> None:
+    time.sleep(max(0.0, moment - time.time()))
+    Cache(path, CacheMode.READ_WRITE).close()
+
+
+def test_several_processes_make_the_file_at_the_same_moment(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    moment = time.time() + 3
+    processes = [context.Process(target=open_at, args=(tmp_path / "new.sqlite", moment)) for _ in range(6)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+
+
+async def test_an_entry_of_another_version_is_replaced(tmp_path: Path) -> None:
+    chat, path = Counting(), tmp_path / "cache.sqlite"
+    await ask(chat, path)
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE answers SET answer = '{\"words\": 3}'")
+    database.close()
+    assert not (await ask(chat, path)).cached
+    assert (await ask(chat, path)).cached
+
+
+async def test_a_client_that_breaks_costs_one_comparison() -> None:
+    class Broken(Counting):
+        async def complete(self, messages: Messages) -> Answer:
+            raise OverflowError("cannot convert float infinity to integer")
+
+    channel = Channel.of_one_process(4, max_retries=3, request_timeout_s=5.0)
+    with pytest.raises(Unscored) as error:
+        await Model(Broken(), channel, max_tokens=10, price=None).complete(MESSAGES, Deadline.of(5.0))
+    assert (error.value.reason, error.value.detail) == ("error", "OverflowError in the judge's client")

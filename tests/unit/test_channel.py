@@ -12,7 +12,7 @@ from writing_rl.errors import JudgeError, Transient, Unscored
 from writing_rl.judging import channel as module
 from writing_rl.judging.channel import LONGEST_PAUSE_S, Channel, Deadline, own_slots, pause_s
 from writing_rl.judging.chat import Answer
-from writing_rl.judging.limits import Bill
+from writing_rl.judging.limits import Bill, Limits
 from writing_rl.judging.slots import SlotPool
 
 AT_MOST = Bill(1, 100, 50, 0.5)
@@ -126,11 +126,13 @@ async def test_a_closed_channel_asks_nothing_more() -> None:
     setting = Setting(0.05, ANSWER)
     running, waiting = (asyncio.ensure_future(setting.send()) for _ in range(2))
     await asyncio.sleep(0.01)
-    setting.channel.closed = True
+    setting.channel.close()
     assert (await running).text == "[[A]]"
     with pytest.raises(Unscored) as error:
         await waiting
     assert error.value.reason == module.STOPPED
+    with pytest.raises(Unscored, match="stopped"):
+        await setting.send()
     assert setting.calls == 1
 
 
@@ -156,3 +158,44 @@ async def test_a_cancelled_request_leaves_its_slot(monkeypatch: pytest.MonkeyPat
     request.cancel()
     assert (await asyncio.wait_for(setting.send(), 1)).text == "[[A]]"
     assert setting.pool.spent() == Bill.total([AT_MOST, Bill(1, 10, 5, 0.1)])
+
+
+async def test_those_who_wait_for_a_rate_are_stopped_at_once() -> None:
+    pool = SlotPool(4, Limits(requests_per_minute=60))
+    setting = Setting(*[ANSWER] * 100)
+    setting.channel = Channel(own_slots(pool, metered=True), max_retries=0, request_timeout_s=5.0)
+    waiting = [asyncio.ensure_future(setting.send()) for _ in range(100)]
+    await asyncio.sleep(0.05)
+    setting.channel.close()
+    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 2)
+    assert sum(isinstance(result, Unscored) for result in results) > 80
+
+
+@pytest.mark.parametrize(
+    ("error", "took"),
+    [
+        (Unscored("refusal", tokens=(100, 20)), Bill(1, 100, 20)),
+        (Unscored("http_400", tokens=(0, 0)), Bill(1)),
+        (Unscored("malformed"), AT_MOST),
+        (JudgeError("refuses the key"), Bill(1)),
+    ],
+)
+async def test_a_failure_is_billed_as_its_provider_may_have_billed_it(error: Exception, took: Bill) -> None:
+    setting = Setting(error)
+    with pytest.raises(type(error)):
+        await setting.send()
+    assert setting.pool.spent() == took
+
+
+async def test_an_answer_that_its_provider_does_not_count_is_billed_with_the_most_it_can_be() -> None:
+    setting = Setting(Answer("[[A]]"))
+    await setting.send()
+    assert setting.pool.spent() == AT_MOST
+
+
+async def test_a_deadline_that_is_used_up_asks_nothing_and_costs_nothing() -> None:
+    setting = Setting(ANSWER)
+    with pytest.raises(Unscored) as error:
+        await setting.send(Deadline(5.0, -0.1))
+    assert (error.value.reason, setting.calls) == (module.TIMEOUT, 0)
+    assert setting.pool.spent() == Bill()

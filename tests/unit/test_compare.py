@@ -237,3 +237,19 @@ async def test_one_of_three_judges_may_fail_and_two_may_not() -> None:
 
 async def test_a_flip_of_one_judge_is_a_flip() -> None:
     assert (await ask([prefers(POLICY), says("[[A]]")], Strategy.BOTH)).flipped
+
+
+async def test_what_is_under_way_when_a_judge_cannot_be_used_is_waited_for() -> None:
+    done = []
+
+    class Slow(FakeJudge):
+        async def answer(self, question: Question, deadline: Deadline) -> Answer:
+            if question.answer_a == POLICY:
+                raise JudgeError("the judge's budget is spent")
+            await asyncio.sleep(0.02)
+            done.append(question)
+            return Answer("[[A]]")
+
+    with pytest.raises(JudgeError, match="budget"):
+        await ask(Slow(str), Strategy.BOTH)
+    assert len(done) == 1

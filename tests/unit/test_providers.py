@@ -179,18 +179,23 @@ async def test_a_refused_connection_may_pass(provider: str) -> None:
         unused.bind(("127.0.0.1", 0))
         with pytest.raises(Transient) as error:
             await complete(provider, f"http://127.0.0.1:{unused.getsockname()[1]}/v1")
-    assert error.value.reason == "connection"
+    assert (error.value.reason, error.value.tokens) == ("connection", (0, 0))
 
 
-async def test_a_connection_that_is_cut_may_pass(provider: str) -> None:
+async def test_a_connection_that_is_cut_may_pass_and_may_have_been_billed(provider: str) -> None:
+    requests = 0
+
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        requests += 1
         await reader.readline()
         writer.close()
 
     server = await asyncio.start_server(cut, "127.0.0.1", 0)
     with pytest.raises(Transient) as error:
         await complete(provider, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-    assert error.value.reason == "connection"
+    assert (error.value.reason, error.value.tokens) == ("connection", None)
+    assert requests == 1  # asking again, and counting it, is the channel's
     server.close()
 
 
@@ -223,6 +228,39 @@ async def test_an_empty_answer_is_unscored(
     judge_server.replies = [reply(body=body(provider, text))]
     with pytest.raises(Unscored):
         await complete(provider, judge_server.url)
+
+
+@pytest.mark.parametrize(
+    "count", ["Infinity", "1e999", "-5000", '"many"', "{}", "null", "true", "1" + "0" * 400]
+)
+async def test_a_count_of_tokens_that_is_none_counts_nothing(
+    judge_server: Any, reply: Any, provider: str, count: str
+) -> None:
+    content = body(provider, "[[A]]", tokens=(987654, 7)).replace("987654", count)
+    judge_server.replies = [reply(body=content)]
+    answer = await complete(provider, judge_server.url)
+    assert (answer.prompt_tokens, answer.completion_tokens) == (0, 7)
+
+
+@pytest.mark.parametrize("content", [[{"type": "text", "text": "[[A]]"}], 7, {"a": 1}])
+async def test_content_that_is_no_text_is_unscored(
+    judge_server: Any, reply: Any, provider: str, content: Any
+) -> None:
+    judge_server.replies = [reply(body=body(provider, content))]
+    with pytest.raises(Unscored, match="malformed"):
+        await complete(provider, judge_server.url)
+
+
+async def test_half_a_character_is_replaced(judge_server: Any, reply: Any, provider: str) -> None:
+    judge_server.replies = [reply(body=body(provider, "cut off \ud83d"))]
+    (await complete(provider, judge_server.url)).text.encode()
+
+
+async def test_what_was_billed_for_nothing_is_told(judge_server: Any, reply: Any, provider: str) -> None:
+    judge_server.replies = [reply(body=body(provider, "", tokens=(500, 20)))]
+    with pytest.raises(Unscored) as error:
+        await complete(provider, judge_server.url)
+    assert error.value.tokens == (500, 20)
 
 
 async def test_a_withheld_answer_and_a_refusal_are_no_answers(judge_server: Any, reply: Any) -> None:

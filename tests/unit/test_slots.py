@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from writing_rl.errors import BudgetSpent
 from writing_rl.judging.limits import Bill, Limits
-from writing_rl.judging.slots import Grant, SharedSlots, SlotPool
+from writing_rl.judging.slots import Grant, Settled, SharedSlots, SlotPool
 
 #: What a request takes, and can take at most, in these tests.
 TOOK, AT_MOST = Bill(1, 10, 5, 0.25), Bill(1, 20, 10, 1.0)
@@ -173,3 +173,39 @@ async def test_what_was_spent_reaches_the_pool() -> None:
     workshop = Workshop(2, 2)
     await asyncio.gather(*(workshop.request(number % 2, 1) for number in range(9)))
     assert workshop.pool.spent() == Bill.total([TOOK] * 9)
+
+
+async def test_a_cancellation_together_with_a_failure_makes_no_slot() -> None:
+    workshop = Workshop(2, 1, Limits(max_calls=1))
+    await workshop.request(0, 1)
+    slots = workshop.workers[0]
+
+    async def refused() -> None:
+        async with slots.slot(AT_MOST):
+            pass
+
+    task = asyncio.ensure_future(refused())
+    while not slots._waiting:
+        await asyncio.sleep(0)
+    waiting = slots._waiting[0]
+    while not waiting.turn.done():
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises((asyncio.CancelledError, BudgetSpent)):
+        await task
+    assert workshop.pool._free == 2
+
+
+async def test_a_long_run_with_a_budget_keeps_no_memory_of_its_requests() -> None:
+    workshop = Workshop(4, 1, Limits(max_calls=10_000))
+    for _ in range(5):
+        await asyncio.gather(*(workshop.request(0, 1) for _ in range(100)))
+    assert len(workshop.workers[0]._waiting) <= 100
+
+
+async def test_what_is_under_way_counts_with_what_it_may_take() -> None:
+    pool = SlotPool(2, Limits(max_cost_usd=5.0))
+    await pool.take([AT_MOST])
+    assert (pool.spent(), pool.spent_at_most()) == (Bill(), AT_MOST)
+    pool.give(1, [Settled(AT_MOST, TOOK)])
+    assert pool.spent() == pool.spent_at_most() == TOOK

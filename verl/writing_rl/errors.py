@@ -56,12 +56,16 @@ class Unscored(WritingRLError):
     Attributes:
         reason: Short machine-readable cause, such as `timeout` or `no_verdict`.
         detail: What else is known, such as the last message of the judge's provider.
+        tokens: Tokens read and written that a failed request is billed for; None where that is not known.
+        cost_usd: What they cost.
     """
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", *, tokens: tuple[int, int] | None = None) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+        self.tokens = tokens
+        self.cost_usd = 0.0
 
 
 class Transient(Unscored):
@@ -71,8 +75,15 @@ class Transient(Unscored):
         after_s: Seconds after which the provider wants to be asked again, or None where it does not say.
     """
 
-    def __init__(self, reason: str, detail: str = "", after_s: float | None = None) -> None:
-        super().__init__(reason, detail)
+    def __init__(
+        self,
+        reason: str,
+        detail: str = "",
+        after_s: float | None = None,
+        *,
+        tokens: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(reason, detail, tokens=tokens)
         self.after_s = after_s
 
 

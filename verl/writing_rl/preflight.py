@@ -17,7 +17,7 @@ from writing_rl.errors import DataError, IndexFileError, JudgeError, SettingErro
 from writing_rl.judging.cache import CacheMode
 from writing_rl.judging.compare import compare
 from writing_rl.judging.limits import Limits
-from writing_rl.judging.make import check_prices, describe, make_channel, make_judges
+from writing_rl.judging.make import check_prices, close_all, describe, make_channel, make_judges
 from writing_rl.judging.providers import provider_of
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.spent import check_budget, read_spent, spent_file
@@ -200,16 +200,17 @@ async def check_one_judge(settings: JudgeSettings, sample: Sample) -> None:
 
     settings = replace(settings, limits=Limits(), cache=CacheMode.OFF)
     judges = make_judges(settings, TEMPLATES, make_channel(settings))
-    comparison = await compare(
-        judges,
-        Rules(ask_again=settings.ask_again, deadline_s=settings.deadline_s),
-        prompt=sample.prompt,
-        response=sample.references[-1],
-        reference=sample.references[0],
-        criteria=sample.criteria,
-    )
-    for judge in judges:
-        await judge.close()
+    try:
+        comparison = await compare(
+            judges,
+            Rules(ask_again=settings.ask_again, deadline_s=settings.deadline_s),
+            prompt=sample.prompt,
+            response=sample.references[-1],
+            reference=sample.references[0],
+            criteria=sample.criteria,
+        )
+    finally:
+        await close_all(judges)
     if comparison.reason == "no_verdict":
         raise JudgeError(
             f"the judge {describe(judges)} answered a test question without a verdict "

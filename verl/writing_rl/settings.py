@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -114,6 +115,22 @@ class Settings:
             group_rule=member(GroupRule, curriculum["group_rule"], "writing_rl.curriculum.group_rule"),
             validation_reference=parse_validation_reference(curriculum["validation_reference"]),
         )
+
+
+def settings_of_environment() -> JudgeSettings:
+    """What the environment says of judging, for use without a configuration.
+
+    Raises:
+        SettingError: A value cannot work; the message names the variable.
+    """
+    strategy = os.environ.get("REWARD_STRATEGY") or Strategy.DISADVANTAGE.value
+    parallel = {"parallel": os.environ.get("API_PARALLEL") or JudgeSettings.parallel}
+    return JudgeSettings(
+        models=model_names(os.environ.get("JUDGE_MODEL")),
+        base_url=os.environ.get("OPENAI_BASE_URL") or None,
+        strategy=member(Strategy, strategy, "REWARD_STRATEGY"),
+        parallel=_number(parallel, "parallel", int, 1, "API_PARALLEL"),
+    )
 
 
 def model_names(models: Any) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ reference unless told otherwise, for the curriculum needs the reward manager.
 
 from __future__ import annotations
 
-import functools
-import os
+import asyncio
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,9 +19,9 @@ from writing_rl.errors import Unscored
 from writing_rl.judging.compare import Comparison, Rules, compare
 from writing_rl.judging.judge import Judge, Templates
 from writing_rl.judging.make import make_channel, make_judges
-from writing_rl.judging.verdict import Outcome, Rewards, Strategy
+from writing_rl.judging.verdict import Outcome, Rewards
 from writing_rl.judging.vote import reward_of
-from writing_rl.settings import JudgeSettings, member, model_names
+from writing_rl.settings import settings_of_environment
 
 TEMPLATES = Templates(default=JUDGE_PROMPT, with_criteria=JUDGE_PROMPT_WITH_CRITERIA, ask_again=ASK_AGAIN)
 
@@ -87,15 +87,15 @@ async def compute_score(
     }
 
 
-@functools.lru_cache(maxsize=1)
+#: Judges and rules of the environment by event loop: a client's connections belong to one.
+_made: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[Judge, ...], Rules]]
+_made = weakref.WeakKeyDictionary()
+
+
 def _environment() -> tuple[tuple[Judge, ...], Rules]:
-    """Judges and rules of the environment, made once in a process."""
-    settings = JudgeSettings(
-        models=model_names(os.environ.get("JUDGE_MODEL")),
-        base_url=os.environ.get("OPENAI_BASE_URL") or None,
-        strategy=member(
-            Strategy, os.environ.get("REWARD_STRATEGY") or Strategy.DISADVANTAGE.value, "REWARD_STRATEGY"
-        ),
-        parallel=int(os.environ.get("API_PARALLEL") or JudgeSettings.parallel),
-    )
-    return make_judges(settings, TEMPLATES, make_channel(settings)), settings.rules
+    """Judges and rules of the environment, made once in an event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _made:
+        settings = settings_of_environment()
+        _made[loop] = make_judges(settings, TEMPLATES, make_channel(settings)), settings.rules
+    return _made[loop]

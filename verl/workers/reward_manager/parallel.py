@@ -157,7 +157,7 @@ class ParallelRewardManager(RewardManagerBase):
         reference, stopped = await self.assigned.ask(rollout.row)
         training = reference is not None and rollout.split != "test"
         if stopped:
-            self.channel.closed = True
+            self.channel.close()
             return _report(_unscored(STOPPED, 0))
         if not training:
             reference = validation_index(self.settings.validation_reference, len(rollout.references))
@@ -178,7 +178,7 @@ class ParallelRewardManager(RewardManagerBase):
                 rollout.row, rollout.step, rollout.name, training, comparison.without_texts(), writing
             )
             if await self.recorded.ask(judged):
-                self.channel.closed = True
+                self.channel.close()
         return _report(result)
 
     async def _score(
@@ -202,7 +202,7 @@ class ParallelRewardManager(RewardManagerBase):
             # No question can be answered any more, and only the trainer can end a run.
             spent = isinstance(error, BudgetSpent)
             await self.owner.stop.remote(str(error), spent)
-            self.channel.closed = True
+            self.channel.close()
             return _unscored(STOPPED if spent else "judge", reference)
 
     def _decode(self, item: Any) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import random
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
@@ -57,7 +59,10 @@ class Cache:
             messages: What it is asked.
         """
         row = await self._run("SELECT answer FROM answers WHERE key = ?", (key_of(identity, messages),))
-        return Answer(**json.loads(row[0]), cached=True) if row else None
+        try:
+            return Answer(**json.loads(row[0]), cached=True) if row else None
+        except (ValueError, TypeError):
+            return None  # it is of another version, and will be replaced
 
     async def put(self, identity: str, messages: Messages, answer: Answer) -> None:
         """Keeps an answer, if the mode says so."""
@@ -78,6 +83,17 @@ class Cache:
         self._thread.shutdown()
 
     def _open(self) -> sqlite3.Connection:
+        """Opens the file; SQLite itself does not wait where several processes make it at the same moment."""
+        given_up = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                return self._connect()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > given_up:
+                    raise
+            time.sleep(random.uniform(0.01, 0.1))
+
+    def _connect(self) -> sqlite3.Connection:
         if self._mode is CacheMode.READ_WRITE:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             database = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from writing_rl.errors import Transient, Unscored
+from writing_rl.errors import JudgeError, Transient, Unscored
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.limits import Bill
 from writing_rl.judging.patience import Patience
@@ -45,10 +45,6 @@ class Deadline:
         return cls(seconds, seconds)
 
 
-class GivenUp(Transient):
-    """A request was waited for long enough; it may have been answered all the same."""
-
-
 def pause_s(attempt: int, after_s: float | None, draw: float) -> float:
     """How long to wait before another try: exponential backoff with full jitter.
 
@@ -65,11 +61,7 @@ def pause_s(attempt: int, after_s: float | None, draw: float) -> float:
 
 
 class Channel:
-    """This process's way to the models of a run: a limit on the requests in flight, retries, and an end.
-
-    Attributes:
-        closed: Whether nothing more is asked. Requests in flight come to their end.
-    """
+    """This process's way to the models of a run: a limit on the requests in flight, retries, and an end."""
 
     def __init__(self, slots: SharedSlots, *, max_retries: int, request_timeout_s: float) -> None:
         """Has asked nothing yet.
@@ -80,7 +72,6 @@ class Channel:
             request_timeout_s: Seconds after which a request is given up that is not answered, while too
                 little is known of how long answers take: see `Patience`.
         """
-        self.closed = False
         self._slots = slots
         self._max_retries = max_retries
         self._patience = Patience(request_timeout_s)
@@ -91,6 +82,10 @@ class Channel:
         return cls(
             own_slots(SlotPool(parallel)), max_retries=max_retries, request_timeout_s=request_timeout_s
         )
+
+    def close(self) -> None:
+        """Asks nothing more. Requests in flight come to their end, those that wait are `STOPPED`."""
+        self._slots.close(lambda: Unscored(STOPPED))
 
     async def send(self, call: Callable[[], Awaitable[Answer]], at_most: Bill, deadline: Deadline) -> Answer:
         """Makes a request once there is room for it, and again where it failed in a way that may pass.
@@ -122,37 +117,45 @@ class Channel:
     async def _once(
         self, call: Callable[[], Awaitable[Answer]], at_most: Bill, deadline: Deadline, given_up: int
     ) -> Answer:
+        if deadline.left_s <= 0:
+            raise Unscored(TIMEOUT, f"no answer within {deadline.whole_s:g} s", tokens=(0, 0))
         begun = deadline.left_s < deadline.whole_s
         async with self._slots.slot(at_most, first=begun) as slot:
-            if self.closed:
-                raise Unscored(STOPPED)
             asked = time.monotonic()
-            slot.took = Bill(calls=1)
+            slot.took = at_most  # what fails may have been answered, and billed, at the other end
             try:
                 answer = await self._wait(asyncio.ensure_future(call()), deadline, given_up)
-            except (GivenUp, asyncio.CancelledError):
-                slot.took = at_most  # it may have been answered, and billed, at the other end
+            except JudgeError:
+                slot.took = Bill(calls=1)
+                raise
+            except Unscored as error:
+                if error.tokens is not None:
+                    slot.took = Bill(1, *error.tokens, error.cost_usd)
                 raise
             finally:
                 latency_s = time.monotonic() - asked
                 deadline.left_s -= latency_s
-            slot.took = Bill(1, answer.prompt_tokens, answer.completion_tokens, answer.cost_usd or 0.0)
+            if answer.prompt_tokens or answer.completion_tokens:  # else its provider does not count
+                tokens = answer.prompt_tokens, answer.completion_tokens
+                slot.took = Bill(1, *tokens, answer.cost_usd or 0.0)
             return replace(answer, latency_s=latency_s)
 
     async def _wait(self, request: asyncio.Future[Answer], deadline: Deadline, given_up: int) -> Answer:
         """Waits for a request as long as that makes sense, which is learnt while it is under way.
 
         Raises:
-            GivenUp: It makes no more sense.
+            Transient: It makes no more sense.
         """
         asked = time.monotonic()
         try:
             while True:
-                limit_s = min(self._patience.limit_s(given_up), deadline.left_s)
+                sensible_s = self._patience.limit_s(given_up)
+                limit_s = min(sensible_s, deadline.left_s)
                 left_s = limit_s - (time.monotonic() - asked)
                 if left_s <= 0:
-                    self._patience.ended(limit_s)
-                    raise GivenUp(TIMEOUT, f"no answer within {limit_s:.3g} s")
+                    if limit_s == sensible_s:  # else it says nothing of the judge
+                        self._patience.ended(limit_s)
+                    raise Transient(TIMEOUT, f"no answer within {limit_s:.3g} s")
                 done, _ = await asyncio.wait((request,), timeout=min(left_s, LOOK_AGAIN_S))
                 if done:
                     answer = request.result()

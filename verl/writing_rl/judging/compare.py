@@ -108,7 +108,12 @@ async def judge_texts(
         for judge in judges
         for slot in rules.strategy.policy_slots
     ]
-    orders = await asyncio.gather(*(_ask(*order, rules) for order in asked))
+    # All are waited for, whatever comes of one: what is under way is still paid for and counted.
+    results = await asyncio.gather(*(_ask(*order, rules) for order in asked), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    orders = [result for result in results if isinstance(result, _Order)]
     count = len(rules.strategy.policy_slots)
     by_judge = [orders[first : first + count] for first in range(0, len(orders), count)]
     votes = tuple(_vote(orders_of_one) for orders_of_one in by_judge)

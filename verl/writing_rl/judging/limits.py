@@ -113,6 +113,11 @@ class Meter:
         self._requests = Bucket(requests, now) if requests is not None else None
         self._tokens = Bucket(tokens, now) if tokens is not None else None
 
+    @property
+    def spent_at_most(self) -> Bill:
+        """`spent` with what requests may still take that are under way, where there is a limit to meter."""
+        return Bill.total((self.spent, self._open)) if self._limits.any else self.spent
+
     def admit(self, at_most: Bill, now: float) -> float | None:
         """Asks for one request.
 

@@ -77,6 +77,12 @@ def check_prices(settings: JudgeSettings) -> dict[str, Price | None]:
     return prices
 
 
+async def close_all(judges: tuple[Judge, ...]) -> None:
+    """Closes the connections of some judges."""
+    for judge in judges:
+        await judge.close()
+
+
 def describe(judges: tuple[Judge, ...]) -> str:
     """One line about some judges."""
     return ", ".join(judge.description for judge in judges)

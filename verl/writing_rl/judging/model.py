@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from writing_rl.errors import Unscored, WritingRLError
 from writing_rl.judging.cache import Cache
 from writing_rl.judging.channel import Channel, Deadline
 from writing_rl.judging.chat import Answer, Chat, Messages
@@ -53,7 +54,17 @@ class Model:
         await self._chat.close()
 
     async def _ask(self, messages: Messages) -> Answer:
-        answer = await self._chat.complete(messages)
+        try:
+            answer = await self._chat.complete(messages)
+        except Unscored as error:
+            if self._price and error.tokens:
+                error.cost_usd = self._price.of(*error.tokens)
+            raise
+        except WritingRLError:
+            raise
+        except Exception as error:
+            # Whatever a client makes of an answer that nobody has thought of costs a comparison, not the run.
+            raise Unscored("error", f"{type(error).__name__} in the judge's client") from None
         if self._price is None:
             return answer
         return replace(answer, cost_usd=self._price.of(answer.prompt_tokens, answer.completion_tokens))

@@ -17,9 +17,9 @@ def add_judge_options(parser: argparse.ArgumentParser) -> None:
     add("--judge", default=os.environ.get("JUDGE_MODEL"), help=models)
     endpoint = "OpenAI-compatible endpoint (default: OPENAI_BASE_URL, or the provider of the model)"
     add("--base_url", default=os.environ.get("OPENAI_BASE_URL"), help=endpoint)
-    parallel = int(os.environ.get("API_PARALLEL") or 64)
+    parallel = os.environ.get("API_PARALLEL") or "64"
     in_flight = f"requests in flight (default: API_PARALLEL, here {parallel})"
-    add("--parallel", type=positive, default=parallel, help=in_flight)
+    add("--parallel", type=positive, default=parallel, help=in_flight)  # a text, which is checked as well
     add("--max_calls", type=positive, help="most requests of this start")
     add("--max_cost_usd", type=amount, help="what this start may cost, by the price table")
     add("--prices", help="price table (default: judge_prices.yaml beside the project's configuration)")

@@ -139,7 +139,7 @@ async def judge_all(
 
     Raises:
         BudgetSpent: What was begun and paid for by then has been yielded.
-        JudgeError: The judge cannot be used at all.
+        JudgeError: The judge cannot be used at all. What has ended by then has been yielded.
     """
     waiting = iter(pairs)
     running: dict[asyncio.Task[Comparison], Pair] = {}
@@ -151,12 +151,18 @@ async def judge_all(
             if not running:
                 break
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            failed: BaseException | None = None
             for task in done:
                 pair = running.pop(task)
-                if isinstance(error := task.exception(), BudgetSpent):
+                error = task.exception()
+                if isinstance(error, BudgetSpent):
                     spent = error
+                elif error is not None:
+                    failed = error
                 else:
                     yield pair, task.result()
+            if failed:
+                raise failed
         if spent:
             raise spent
     finally:

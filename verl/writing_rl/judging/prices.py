@@ -65,7 +65,9 @@ def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
 
 def most_of(messages: Messages, max_tokens: int, price: Price | None) -> Bill:
     """What a request can take at most: no tokenizer makes more tokens than there are bytes."""
-    tokens = sum(len(message["content"].encode()) + TOKENS_OF_A_MESSAGE for message in messages)
+    tokens = sum(
+        len(message["content"].encode("utf-8", "replace")) + TOKENS_OF_A_MESSAGE for message in messages
+    )
     return Bill(1, tokens, max_tokens, price.of(tokens, max_tokens) if price else 0.0)
 
 

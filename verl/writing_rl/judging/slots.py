@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -103,6 +104,10 @@ class SlotPool:
         """What all requests took that have ended, those of earlier starts included."""
         return self._meter.spent
 
+    def spent_at_most(self) -> Bill:
+        """The same with what those may still take that are under way, as far as that is metered."""
+        return self._meter.spent_at_most
+
     async def _admit(self, at_most: Bill) -> None:
         """Waits until a request may be made.
 
@@ -159,6 +164,17 @@ class SharedSlots:
         self._waiting: deque[_Waiting] = deque()
         self._settled: list[Settled] = []
         self._fetching: asyncio.Task[None] | None = None
+        self._closed: Callable[[], Exception] | None = None
+
+    def close(self, error: Callable[[], Exception]) -> None:
+        """Lets nobody have a slot any more.
+
+        Args:
+            error: Makes what those get who wait for one, or come for one later.
+        """
+        self._closed = error
+        while waiting := self._next():
+            waiting.turn.set_exception(error())
 
     @contextlib.asynccontextmanager
     async def slot(self, at_most: Bill, *, first: bool = False) -> AsyncIterator[Slot]:
@@ -170,7 +186,10 @@ class SharedSlots:
 
         Raises:
             BudgetSpent: There will be no more slots.
+            Exception: It is closed; see `close`.
         """
+        if self._closed:
+            raise self._closed()
         waiting = _Waiting(at_most, asyncio.get_running_loop().create_future())
         (self._waiting.appendleft if first else self._waiting.append)(waiting)
         if self._fetching is None:
@@ -178,7 +197,8 @@ class SharedSlots:
         try:
             await waiting.turn
         except asyncio.CancelledError:
-            if waiting.turn.done() and not waiting.turn.cancelled():
+            got_one = waiting.turn.done() and not waiting.turn.cancelled()
+            if got_one and waiting.turn.exception() is None:
                 self._end(at_most, NOTHING)  # the slot came together with the cancellation
             raise
         slot = Slot(at_most)
@@ -208,12 +228,18 @@ class SharedSlots:
                 return waiting
         return None
 
+    def _prune(self) -> bool:
+        """Forgets the requests that wait no more; returns whether any are left."""
+        self._waiting = deque(waiting for waiting in self._waiting if not waiting.turn.done())
+        return bool(self._waiting)
+
     async def _fetch(self) -> None:
         """Takes slots from the pool for as long as requests wait."""
         try:
             # Requests that arrive together are asked for together.
             await asyncio.sleep(0)
-            while first := [waiting for waiting in self._waiting if not waiting.turn.done()][:MOST_AT_ONCE]:
+            while self._prune():
+                first = list(itertools.islice(self._waiting, MOST_AT_ONCE))
                 grant = await self._take([waiting.at_most for waiting in first])
                 if grant.ended:
                     raise BudgetSpent(grant.ended)

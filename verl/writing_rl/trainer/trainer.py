@@ -75,9 +75,10 @@ class WritingTrainer(PPOTrainerSync):
         try:
             super().fit(agent_loop_manager)
         except RunStopped as stopped:
-            self._note_spent()
             kept = self._save_complete_step()
             raise type(stopped)(f"{stopped}; {kept}") from None
+        finally:
+            self._note_spent()
 
     def on_validate_begin(self) -> None:
         ray.get(self.owner.set_validating.remote(True))
@@ -86,6 +87,7 @@ class WritingTrainer(PPOTrainerSync):
     def on_validate_end(self) -> None:
         super().on_validate_end()
         ray.get(self.owner.set_validating.remote(False))
+        self._note_spent()
         self._end_if_stopped()
 
     def _validate(self) -> dict[str, float]:
@@ -124,9 +126,12 @@ class WritingTrainer(PPOTrainerSync):
             raise (RunComplete if end.complete else RunStopped)(end.cause)
 
     def _note_spent(self) -> Bill:
-        """Keeps what the judge has cost the experiment so far, and returns it."""
-        spent = ray.get(self.slots.spent.remote())
-        write_spent(self._spent_file, spent)
+        """Keeps what the judge has cost the experiment so far, and returns it.
+
+        A run that fails leaves requests under way: the file counts them with what they may cost at most.
+        """
+        spent, at_most = ray.get([self.slots.spent.remote(), self.slots.spent_at_most.remote()])
+        write_spent(self._spent_file, at_most)
         return spent
 
     def _note_complete_step(self) -> None:

@@ -11,7 +11,8 @@ from dashscope.aigc.generation import AioGeneration
 
 from writing_rl.errors import SettingError, Transient, Unscored
 from writing_rl.judging.chat import Answer, Messages
-from writing_rl.judging.providers.failures import failure_of, presentable
+from writing_rl.judging.providers.answers import answer_of, text_of, tokens_of
+from writing_rl.judging.providers.failures import NOTHING_BILLED, failure_of, presentable
 from writing_rl.judging.providers.keys import read_key
 from writing_rl.settings import JudgeSettings
 
@@ -50,7 +51,7 @@ class DashScopeChat:
             "temperature": settings.temperature,
             "max_tokens": settings.max_tokens,
         }
-        self._settings: dict[str, Any] = {"request_timeout": settings.request_timeout_s}
+        self._settings: dict[str, Any] = {"request_timeout": settings.request_timeout_s + 10}
         if settings.data_inspection is not None:
             self._settings["headers"] = {"X-DashScope-DataInspection": settings.data_inspection}
         if base_address is not None:
@@ -80,7 +81,12 @@ class DashScopeChat:
         except asyncio.TimeoutError as error:
             raise Transient("timeout", "no answer within the time-out of a request") from error
         except aiohttp.ClientError as error:
-            raise Transient("connection", presentable(str(error), self._key)) from None
+            never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError)
+            raise Transient(
+                "connection",
+                presentable(str(error), self._key),
+                tokens=NOTHING_BILLED if never_sent else None,
+            ) from None
         except (ValueError, KeyError, AttributeError, TypeError):
             raise Unscored("malformed", "DashScope answered in another form than its SDK expects") from None
         if response.status_code != 200:
@@ -97,26 +103,36 @@ class DashScopeChat:
     def _read(self, response: Any) -> Answer:
         try:
             choice = response.output.choices[0]
-            text, ending = choice.message.content, choice.finish_reason
+            content, ending = choice.message.content, choice.finish_reason
+            usage = response.usage or {}
+            tokens = tokens_of(usage.get("input_tokens")), tokens_of(usage.get("output_tokens"))
         except (AttributeError, IndexError, KeyError, TypeError):
             raise Unscored("malformed", "DashScope answered without a message") from None
-        if not text and ending != "length":
-            raise Unscored("empty", "the judge answered nothing")
-        usage = response.usage or {}
-        return Answer(
-            text or "",
-            prompt_tokens=int(usage.get("input_tokens") or 0),
-            completion_tokens=int(usage.get("output_tokens") or 0),
-            truncated=ending == "length",
-        )
+        return answer_of(text_of(content), ending, tokens)
 
     def _connections(self) -> aiohttp.ClientSession:
         """A session of our own: the SDK's has room for 100 connections, which would be a limit unseen."""
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop:
-            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=True)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0), trust_env=True, middlewares=(send_once,)
+            )
             self._loop = loop
         return self._session
+
+
+class ConnectionLost(aiohttp.ClientError):
+    """A connection failed. The SDK knows nothing of it, and so does not send the request again."""
+
+
+async def send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keeps the SDK from sending a request again by itself: `Channel` does so, and counts it."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectionError as error:
+        raise ConnectionLost(str(error)) from error
 
 
 def _copy(value: Any) -> Any:

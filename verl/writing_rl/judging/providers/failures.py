@@ -13,6 +13,8 @@ from writing_rl.errors import JudgeError, Transient, Unscored, WritingRLError
 FILTERED = ("content_filter", "datainspectionfailed", "data_inspection_failed")
 #: Provider's codes of an account that can ask nothing more; they come as 429 or 400.
 NO_CREDIT = ("insufficient_quota", "arrearage")
+#: A request that a provider refuses costs nothing, nor does one that never reached it.
+NOTHING_BILLED = (0, 0)
 
 
 def failure_of(
@@ -35,10 +37,10 @@ def failure_of(
     if code.lower().startswith(NO_CREDIT):
         return JudgeError(f"judge {judge} has no credit left ({code}): check the account of {key_variable}")
     if code.lower().startswith(FILTERED):
-        return Unscored("content_filter", message)
+        return Unscored("content_filter", message, tokens=NOTHING_BILLED)
     if status in (408, 409, 425, 429) or status >= 500:
-        return Transient(f"http_{status}", message, retry_after_s(headers))
-    return Unscored(f"http_{status}", message)
+        return Transient(f"http_{status}", message, retry_after_s(headers), tokens=NOTHING_BILLED)
+    return Unscored(f"http_{status}", message, tokens=NOTHING_BILLED)
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -11,7 +10,8 @@ import openai
 
 from writing_rl.errors import SettingError, Transient, Unscored
 from writing_rl.judging.chat import Answer, Messages
-from writing_rl.judging.providers.failures import failure_of, presentable
+from writing_rl.judging.providers.answers import answer_of, text_of, tokens_of
+from writing_rl.judging.providers.failures import NOTHING_BILLED, failure_of, presentable
 from writing_rl.judging.providers.keys import read_key
 from writing_rl.settings import JudgeSettings
 
@@ -62,7 +62,7 @@ class OpenAICompatibleChat:
             for _ in range(math.ceil(settings.parallel / CONNECTIONS_OF_A_POOL))
         ]
         self._clients = clients
-        self._next = itertools.cycle(clients)
+        self._busy = [0] * len(clients)
         self.description = f"{model} at {clients[0].base_url.host}"
         self.identity = f"openai {clients[0].base_url} {model} {self._sampling}"
 
@@ -76,8 +76,11 @@ class OpenAICompatibleChat:
         # `post` and not `chat.completions.create`, which takes as long as the request itself to give question
         # and answer types that nobody reads.
         body = {"model": self._model, "messages": messages, **self._sampling}
+        # The first that has room: its connections are the likeliest to be open.
+        pool = next((pool for pool, busy in enumerate(self._busy) if busy < CONNECTIONS_OF_A_POOL), 0)
+        self._busy[pool] += 1
         try:
-            response = await next(self._next).post("/chat/completions", cast_to=httpx2.Response, body=body)
+            response = await self._clients[pool].post("/chat/completions", cast_to=httpx2.Response, body=body)
             completion = response.json()
         except openai.APITimeoutError as error:
             raise Transient("timeout", "no answer within the time-out of a request") from error
@@ -91,9 +94,16 @@ class OpenAICompatibleChat:
                 key_variable=KEY_VARIABLE,
             ) from None
         except openai.APIConnectionError as error:
-            raise Transient("connection", presentable(str(error.__cause__ or error), self._key)) from None
+            never_sent = isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+            raise Transient(
+                "connection",
+                presentable(str(error.__cause__ or error), self._key),
+                tokens=NOTHING_BILLED if never_sent else None,
+            ) from None
         except (openai.APIError, ValueError):
             raise Unscored("malformed", "the judge's endpoint answered something that is not JSON") from None
+        finally:
+            self._busy[pool] -= 1
         return self._read(completion)
 
     def _read(self, completion: Any) -> Answer:
@@ -101,24 +111,11 @@ class OpenAICompatibleChat:
         try:
             choice = completion["choices"][0]
             message = choice["message"]
-            text, refusal, ending = (
-                message.get("content"),
-                message.get("refusal"),
-                choice.get("finish_reason"),
-            )
+            content, refusal, ending = message["content"], message.get("refusal"), choice.get("finish_reason")
             usage = completion.get("usage") or {}
-            prompt_tokens, completion_tokens = (
-                int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")
-            )
-            known = text is None or isinstance(text, str)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-            known = False
-        if not known:
-            raise Unscored("malformed", "the judge's endpoint answered without a message")
-        if ending == "content_filter":
-            raise Unscored("content_filter", "the judge's provider withheld its answer")
+            tokens = tokens_of(usage.get("prompt_tokens")), tokens_of(usage.get("completion_tokens"))
+        except (AttributeError, IndexError, KeyError, TypeError):
+            raise Unscored("malformed", "the judge's endpoint answered without a message") from None
         if refusal:
-            raise Unscored("refusal", presentable(str(refusal), self._key))
-        if not text and ending != "length":  # a thinking model may use up its tokens before the first word
-            raise Unscored("empty", "the judge answered nothing")
-        return Answer(text or "", prompt_tokens, completion_tokens, truncated=ending == "length")
+            raise Unscored("refusal", presentable(str(refusal), self._key), tokens=tokens)
+        return answer_of(text_of(content), ending, tokens)
