@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+#: Most questions of a batch. What follows an answer is work too, and should begin before all have theirs.
+MOST = 32
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -38,7 +41,7 @@ class Batches(Generic[T, R]):
         try:
             await asyncio.sleep(0)  # what is asked in the same moment goes along
             while self._waiting:
-                batch, self._waiting = self._waiting, []
+                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 try:
                     answers = await self._send([question for question, _ in batch])
                 except Exception as error:
