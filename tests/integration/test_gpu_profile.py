@@ -81,7 +81,7 @@ def test_verl_accepts_it(config: DictConfig, model: Path) -> None:
 def test_the_preflight_accepts_its_settings(config: DictConfig) -> None:
     preflight.check_renamed_settings(config)
     preflight.check_parts(config)
-    assert Settings.from_config(config.writing_rl).judge.model == "judge-1"
+    assert Settings.from_config(config.writing_rl).judge.models == ("judge-1",)
 
 
 TOKEN_LIMITS = (
