@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from writing_rl.curriculum.index_file import read_index
+from writing_rl.curriculum.journal import journal_of, read_journal, rebuild
 from writing_rl.summary import read_metrics
 
 GRPO = ["actor_rollout_ref.rollout.n=4"]
@@ -54,7 +55,12 @@ def test_ppo_trains_a_critic_and_resumes(start_training):
 
     resumed = start_training(*PPO, "trainer.total_training_steps=3")
     assert resumed.wait() == 0, resumed.story
-    assert "The reference curriculum goes on from" in resumed.output
+    assert "[writing-rl] the curriculum goes on from" in resumed.output
+    assert "the index file had" in resumed.output
+    journal = read_journal(journal_of(index_file))
+    assert rebuild(journal) == read_index(index_file)
+    assert rebuild(journal, until_step=2) == resumed_from
+    assert {"manual", "restored"} <= {entry["why"] for entry in journal}
     after = read_index(index_file)
     assert all(before <= after[key] <= before + 1 for key, before in resumed_from.items())
 

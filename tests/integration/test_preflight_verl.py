@@ -12,7 +12,7 @@ import pytest
 
 from writing_rl import preflight
 from writing_rl.curriculum.index_file import write_index
-from writing_rl.curriculum.rules import GroupRule
+from writing_rl.curriculum.rules import Promotion
 from writing_rl.data.samples import Sample
 from writing_rl.errors import JudgeError, SetupError
 from writing_rl.judging.verdict import Rewards
@@ -23,7 +23,7 @@ SAMPLE = Sample(0, 0, "train", ({"role": "user", "content": "Write."},), "Write.
 
 def settings(model: str, url: str | None = None) -> Settings:
     judge = JudgeSettings(models=(model,), base_url=url, max_retries=0, deadline_s=20.0)
-    return Settings("index.json", "logs", judge, Rewards(), GroupRule.MAJORITY, "middle")
+    return Settings("index.json", "logs", judge, Rewards(), Promotion(), "middle")
 
 
 def test_the_offline_judge_passes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from writing_rl.curriculum.rules import GroupRule
-from writing_rl.curriculum.state import Curriculum
+from writing_rl.curriculum.rules import GroupRule, Kind, Promotion
+from writing_rl.curriculum.state import Curriculum, Saved, StepReport
 from writing_rl.judging.verdict import Outcome
 
 WIN, TIE, LOSS, UNSCORED = Outcome.WIN, Outcome.TIE, Outcome.LOSS, Outcome.UNSCORED
@@ -20,12 +23,22 @@ outcomes = st.sampled_from(Outcome)
 class CurriculumMachine(RuleBasedStateMachine):
     """The curriculum against a model that keeps every told outcome in one flat mapping."""
 
-    @initialize(counts=st.tuples(*[st.integers(1, 4) for _ in KEYS]), group_rule=st.sampled_from(GroupRule))
-    def start(self, counts: tuple[int, ...], group_rule: GroupRule) -> None:
+    @initialize(
+        counts=st.tuples(*[st.integers(1, 4) for _ in KEYS]),
+        group=st.sampled_from(GroupRule),
+        wins=st.integers(1, 3),
+        losses=st.none() | st.integers(1, 3),
+    )
+    def start(self, counts: tuple[int, ...], group: GroupRule, wins: int, losses: int | None) -> None:
         self.references = dict(zip(KEYS, counts, strict=True))
-        self.rule = group_rule
-        self.curriculum = Curriculum(self.references, dict.fromkeys(KEYS, 0), group_rule)
+        self.rule = group
+        self.wins_needed, self.losses_needed = wins, losses
+        promotion = Promotion(Kind.DYNAMIC, group, wins, losses)
+        self.curriculum = Curriculum(self.references, dict.fromkeys(KEYS, 0), promotion)
         self.model = dict.fromkeys(KEYS, 0)
+        self.won_in_a_row = dict.fromkeys(KEYS, 0)
+        self.lost_in_a_row = dict.fromkeys(KEYS, 0)
+        self.finished: set[str] = set()
         self.told: dict[tuple[int, str, str], Outcome] = {}
 
     @rule(step=steps, key=keys, session=st.integers(0, 3), outcome=outcomes, times=st.integers(1, 2))
@@ -34,29 +47,63 @@ class CurriculumMachine(RuleBasedStateMachine):
             self.curriculum.record(step, key, f"u_{session}", outcome)
         self.told[step, key, f"u_{session}"] = outcome
 
+    def holds(self, hits: int, of: int) -> bool:
+        return {
+            GroupRule.ANY: hits >= 1,
+            GroupRule.ALL: 0 < hits == of,
+            GroupRule.MAJORITY: hits > of - hits,
+        }[self.rule]
+
     @rule(step=steps)
     def commit(self, step: int) -> None:
         report = self.curriculum.commit(step)
-        promotions = {}
+        moved = {}
         for key in KEYS:
             group = [o for (s, k, _), o in self.told.items() if (s, k) == (step, key) and o is not UNSCORED]
-            wins = group.count(WIN)
-            won = {
-                GroupRule.ANY: wins >= 1,
-                GroupRule.ALL: 0 < wins == len(group),
-                GroupRule.MAJORITY: wins > len(group) - wins,
-            }[self.rule]
-            if won and self.model[key] + 1 < self.references[key]:
-                self.model[key] += 1
-                promotions[key] = self.model[key]
-        assert report.promotions == promotions
+            if not group:
+                continue
+            won = self.holds(group.count(WIN), len(group))
+            lost = not won and self.holds(group.count(LOSS), len(group))
+            self.won_in_a_row[key] = self.won_in_a_row[key] + 1 if won else 0
+            self.lost_in_a_row[key] = self.lost_in_a_row[key] + 1 if lost else 0
+            change = 0
+            if self.won_in_a_row[key] == self.wins_needed:
+                self.won_in_a_row[key] = 0
+                if self.model[key] + 1 < self.references[key]:
+                    change = 1
+                else:
+                    self.finished.add(key)
+            elif self.losses_needed and self.lost_in_a_row[key] >= self.losses_needed and self.model[key]:
+                change = -1
+            if change:
+                self.model[key] += change
+                moved[key] = self.model[key]
+                self.won_in_a_row[key] = self.lost_in_a_row[key] = 0
+                self.finished.discard(key)
+        assert {move.key: move.after for move in report.moves} == moved
+        assert all(abs(move.after - move.before) == 1 for move in report.moves)
         assert sum(report.outcomes.values()) == sum(s == step for s, _, _ in self.told)
+        assert report.mean_index == sum(self.model.values()) / len(KEYS)
+        assert report.finished == len(self.finished) / len(KEYS)
+        assert report.last == sum(self.model[key] == self.references[key] - 1 for key in KEYS) / len(KEYS)
         self.told = {told: outcome for told, outcome in self.told.items() if told[0] > step}
+
+    @rule()
+    def resume(self) -> None:
+        """From a checkpoint, in a new process."""
+        saved = self.curriculum.save()
+        promotion = Promotion(Kind.DYNAMIC, self.rule, self.wins_needed, self.losses_needed)
+        self.curriculum = Curriculum(self.references, dict.fromkeys(KEYS, 0), promotion)
+        self.curriculum.restore(Saved(**json.loads(json.dumps(dataclasses.asdict(saved)))))
+        self.told.clear()
 
     @rule(state=st.dictionaries(keys, st.just(0)))
     def restore(self, state: dict[str, int]) -> None:
-        self.curriculum.restore({**state, "no such sample": 3})
+        self.curriculum.restore(Saved({**state, "no such sample": 3}))
         self.model.update(state)
+        self.won_in_a_row = dict.fromkeys(KEYS, 0)
+        self.lost_in_a_row = dict.fromkeys(KEYS, 0)
+        self.finished.clear()
         self.told.clear()
 
     @invariant()
@@ -66,13 +113,18 @@ class CurriculumMachine(RuleBasedStateMachine):
 
 
 TestCurriculumAgainstAModel = CurriculumMachine.TestCase
-TestCurriculumAgainstAModel.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestCurriculumAgainstAModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
 def curriculum(
     *, references: int = 4, index: int = 0, group_rule: GroupRule = GroupRule.MAJORITY
 ) -> Curriculum:
-    return Curriculum({"0": references, "1": references}, {"0": index, "1": index}, group_rule)
+    promotion = Promotion(group=group_rule)
+    return Curriculum({"0": references, "1": references}, {"0": index, "1": index}, promotion)
+
+
+def moved(report: StepReport) -> dict[str, int]:
+    return {move.key: move.after for move in report.moves}
 
 
 @given(st.lists(outcomes, min_size=1, max_size=16))
@@ -91,7 +143,7 @@ def test_eight_wins_are_one_step() -> None:
     state = curriculum()
     for session in range(8):
         state.record(1, "0", f"u_{session}", WIN)
-    assert state.commit(1).promotions == {"0": 1}
+    assert moved(state.commit(1)) == {"0": 1}
     assert state.indexes == {"0": 1, "1": 0}
 
 
@@ -99,7 +151,7 @@ def test_committing_a_step_twice_changes_nothing() -> None:
     state = curriculum()
     state.record(1, "0", "u_0", WIN)
     state.commit(1)
-    assert state.commit(1).promotions == {}
+    assert moved(state.commit(1)) == {}
     assert state.current("0") == 1
 
 
@@ -108,37 +160,38 @@ def test_telling_twice_does_not_tip_a_majority() -> None:
     state.record(1, "0", "u_0", WIN)
     state.record(1, "0", "u_1", LOSS)
     state.record(1, "0", "u_0", WIN)
-    assert state.commit(1).promotions == {}
+    assert moved(state.commit(1)) == {}
 
 
 def test_an_uncommitted_earlier_step_is_forgotten() -> None:
     state = curriculum()
     state.record(1, "0", "u_0", WIN)
     state.commit(2)
-    assert state.commit(1).promotions == {}
+    assert moved(state.commit(1)) == {}
 
 
 def test_a_later_step_under_way_is_kept() -> None:
     state = curriculum()
     state.record(2, "0", "u_0", WIN)
     state.commit(1)
-    assert state.commit(2).promotions == {"0": 1}
+    assert moved(state.commit(2)) == {"0": 1}
 
 
 def test_the_last_reference_stays() -> None:
     state = curriculum(references=2, index=1)
     state.record(1, "0", "u_0", WIN)
     report = state.commit(1)
-    assert report.promotions == {}
-    assert report.finished == 1.0
+    assert moved(report) == {}
+    assert report.last == 1.0
+    assert report.finished == 0.5
 
 
 def test_a_restored_state_replaces_references_and_forgets_outcomes() -> None:
     state = curriculum(index=1)
     state.record(5, "0", "u_0", WIN)
-    state.restore({"0": 3, "gone": 2})
+    state.restore(Saved({"0": 3, "gone": 2}))
     assert state.indexes == {"0": 3, "1": 1}
-    assert state.commit(5).promotions == {}
+    assert moved(state.commit(5)) == {}
 
 
 def test_an_unknown_sample_is_an_error() -> None:
@@ -147,7 +200,7 @@ def test_an_unknown_sample_is_an_error() -> None:
 
 
 def test_the_figures_of_a_step() -> None:
-    state = Curriculum({"0": 3, "1": 3, "2": 1}, {"0": 0, "1": 2, "2": 0}, GroupRule.MAJORITY)
+    state = Curriculum({"0": 3, "1": 3, "2": 1}, {"0": 0, "1": 2, "2": 0})
     for key, told in {"0": [WIN, WIN, LOSS], "1": [TIE, UNSCORED]}.items():
         for number, outcome in enumerate(told):
             state.record(1, key, f"{key}_{number}", outcome)
@@ -157,8 +210,10 @@ def test_the_figures_of_a_step() -> None:
         "writing_rl/loss_rate": 1 / 5,
         "writing_rl/unscored_rate": 1 / 5,
         "writing_rl/reference_index/mean": 1.0,
-        "writing_rl/reference_index/finished_share": 2 / 3,
+        "writing_rl/reference_index/last_share": 2 / 3,
+        "writing_rl/reference_index/finished_share": 0.0,
         "writing_rl/promotions": 1.0,
+        "writing_rl/demotions": 0.0,
     }
 
 
@@ -166,3 +221,30 @@ def test_a_step_without_rollouts_has_the_same_figures() -> None:
     empty, full = curriculum(), curriculum()
     full.record(1, "0", "u_0", WIN)
     assert empty.commit(1).metrics().keys() == full.commit(1).metrics().keys()
+
+
+def test_a_fixed_curriculum_never_moves_and_still_has_figures() -> None:
+    state = Curriculum({"0": 3}, {"0": 1}, Promotion(Kind.FIXED))
+    state.record(1, "0", "u_0", WIN)
+    report = state.commit(1)
+    assert moved(report) == {}
+    assert report.metrics()["writing_rl/win_rate"] == 1.0
+
+
+def test_a_static_curriculum_gives_each_reference_the_same_share_of_the_training() -> None:
+    state = Curriculum({"0": 4, "1": 2, "2": 1}, {"0": 0, "1": 0, "2": 0}, Promotion(Kind.STATIC))
+    state.total_steps = 8
+    met: dict[str, list[int]] = {"0": [], "1": [], "2": []}
+    for step in range(1, 9):
+        for key in met:
+            met[key].append(state.current(key))
+            state.record(step, key, "u_0", LOSS)
+        state.commit(step)
+    assert met == {"0": [0, 0, 1, 1, 2, 2, 3, 3], "1": [0] * 4 + [1] * 4, "2": [0] * 8}
+
+
+def test_a_single_lucky_win_does_not_promote_where_two_are_asked_for() -> None:
+    state = Curriculum({"0": 3}, {"0": 0}, Promotion(wins_to_promote=2))
+    for step, outcome in enumerate((WIN, TIE, WIN, LOSS, WIN, UNSCORED, WIN), start=1):
+        state.record(step, "0", "u_0", outcome)
+        assert moved(state.commit(step)) == ({"0": 1} if step == 7 else {})

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from writing_rl import preflight
 from writing_rl.curriculum.index_file import write_index
-from writing_rl.curriculum.rules import GroupRule
+from writing_rl.curriculum.rules import Promotion
 from writing_rl.data.samples import read_samples
 from writing_rl.errors import DataError, IndexFileError, SettingError, SetupError, UserError
 from writing_rl.judging.verdict import Rewards
@@ -85,7 +85,7 @@ def test_a_part_that_is_not_ours_is_refused(config: DictConfig, setting: str, va
 def served(model: str, path: str | None, enable: bool = True) -> tuple[DictConfig, Settings]:
     config = OmegaConf.create({"reward": {"reward_model": {"enable": enable, "model_path": path}}})
     judge = JudgeSettings(models=(model,))
-    return config, Settings("index.json", "logs", judge, Rewards(), GroupRule.MAJORITY, "middle")
+    return config, Settings("index.json", "logs", judge, Rewards(), Promotion(), "middle")
 
 
 def test_a_judge_that_verl_serves_is_asked_for_in_both_places(tmp_path: Path) -> None:

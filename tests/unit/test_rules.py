@@ -6,9 +6,12 @@ from hypothesis import strategies as st
 
 from writing_rl.curriculum.rules import (
     GroupRule,
+    Promotion,
+    Standing,
+    group_loses,
     group_wins,
     parse_validation_reference,
-    promote,
+    scheduled_index,
     validation_index,
 )
 from writing_rl.errors import SettingError
@@ -50,7 +53,7 @@ def test_a_step_is_at_most_one_up_and_never_past_the_last(
     place: tuple[int, int], outcomes: list[Outcome], rule: GroupRule
 ) -> None:
     index, references = place
-    promoted = promote(index, references, outcomes, rule)
+    promoted = Promotion(group=rule).after(Standing(index), references, outcomes).index
     assert promoted in (index, index + 1)
     assert promoted <= references - 1
     assert (promoted > index) == (group_wins(outcomes, rule) and index < references - 1)
@@ -59,7 +62,9 @@ def test_a_step_is_at_most_one_up_and_never_past_the_last(
 @given(place=places, rule=rules, wins=st.integers(1, 64))
 def test_any_number_of_wins_is_one_step(place: tuple[int, int], rule: GroupRule, wins: int) -> None:
     index, references = place
-    assert promote(index, references, [WIN] * wins, rule) == min(index + 1, references - 1)
+    after = Promotion(group=rule).after(Standing(index), references, [WIN] * wins)
+    assert after.index == min(index + 1, references - 1)
+    assert after.finished == (index == references - 1)
 
 
 @given(outcomes=groups, rule=rules, unscored=st.integers(0, 9), seed=st.randoms(use_true_random=False))
@@ -123,3 +128,17 @@ def test_a_wrong_setting_of_validation_is_named(value: object) -> None:
         f"writing_rl.curriculum.validation_reference is {value!r}: choose first, middle, last or a number "
         "from 0"
     )
+
+
+@given(outcomes=groups, rule=rules)
+def test_no_group_wins_and_loses(outcomes: list[Outcome], rule: GroupRule) -> None:
+    assert not (group_wins(outcomes, rule) and group_loses(outcomes, rule))
+    if all(outcome in (TIE, UNSCORED) for outcome in outcomes):
+        assert not group_loses(outcomes, rule)
+
+
+@given(done=st.floats(0, 1), references=st.integers(1, 9))
+def test_a_schedule_stays_within_the_references_and_reaches_the_last(done: float, references: int) -> None:
+    assert 0 <= scheduled_index(done, references) <= references - 1
+    assert scheduled_index(0, references) == 0
+    assert scheduled_index(1, references) == references - 1

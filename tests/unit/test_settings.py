@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from writing_rl.curriculum.rules import GroupRule
+from writing_rl.curriculum.rules import Promotion
 from writing_rl.errors import SettingError
 from writing_rl.judging.verdict import Rewards, Strategy
 from writing_rl.settings import JudgeSettings, Settings
@@ -33,7 +33,7 @@ def test_the_shipped_defaults(config: DictConfig, monkeypatch: pytest.MonkeyPatc
         log_dir="logs/writing-rl",
         judge=JudgeSettings(models=("offline",), strategy=Strategy.DISADVANTAGE, base_url=None, parallel=64),
         rewards=Rewards(1.0, 0.5, 0.0),
-        group_rule=GroupRule.MAJORITY,
+        promotion=Promotion(),
         validation_reference="middle",
     )
 
@@ -107,6 +107,30 @@ PARALLEL = "API_PARALLEL (writing_rl.judge.parallel)"
         ("judge.temperature", "hot", "writing_rl.judge.temperature is 'hot': it must be a finite number"),
         ("judge.max_tokens", 0, "writing_rl.judge.max_tokens is 0: it must be at least 1"),
         (
+            "judge.max_calls",
+            0,
+            "writing_rl.judge.max_calls is 0: set a number above it, or null for no limit",
+        ),
+        ("judge.max_cost_usd", -1, "writing_rl.judge.max_cost_usd is -1.0: it must be at least 0"),
+        ("judge.vote", "some", "writing_rl.judge.vote is 'some': choose one of majority, mean"),
+        ("judge.cache", "on", "writing_rl.judge.cache is 'on': choose one of off, read, read-write"),
+        ("judge.model", "a,b,a", "JUDGE_MODEL is a,b,a: it names one judge twice"),
+        (
+            "curriculum.kind",
+            "slow",
+            "writing_rl.curriculum.kind is 'slow': choose one of dynamic, static, fixed",
+        ),
+        (
+            "curriculum.wins_to_promote",
+            0,
+            "writing_rl.curriculum.wins_to_promote is 0: it must be at least 1",
+        ),
+        (
+            "curriculum.losses_to_demote",
+            0,
+            "writing_rl.curriculum.losses_to_demote is 0: it must be at least 1",
+        ),
+        (
             "curriculum.group_rule",
             "most",
             "writing_rl.curriculum.group_rule is 'most': choose one of majority, any, all",
@@ -147,7 +171,7 @@ def test_every_documented_value_is_accepted(config: DictConfig) -> None:
         assert Settings.from_config(config.writing_rl).judge.strategy.value == strategy
     for rule in ("majority", "any", "all"):
         config.writing_rl.curriculum.group_rule = rule
-        assert Settings.from_config(config.writing_rl).group_rule.value == rule
+        assert Settings.from_config(config.writing_rl).promotion.group.value == rule
     for reference in ("first", "middle", "last", 0, 4):
         config.writing_rl.curriculum.validation_reference = reference
         assert Settings.from_config(config.writing_rl).validation_reference == reference

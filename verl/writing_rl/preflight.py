@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from writing_rl.curriculum.index_file import check_index, read_index
+from writing_rl.curriculum.lock import check_free
 from writing_rl.data.samples import Sample, read_samples, sample_keys
 from writing_rl.errors import DataError, IndexFileError, JudgeError, SettingError, SetupError
 from writing_rl.judging.cache import CacheMode
@@ -144,6 +145,7 @@ def check_data(path: str, split: str) -> list[Sample]:
 
 def check_index_file(settings: Settings, samples: list[Sample], path: str) -> None:
     """The index file belongs to the training data and covers it."""
+    check_free(settings.index_file)
     keys = sample_keys(samples, path)
     references = {keys.key(sample.id, sample.index): len(sample.references) for sample in samples}
     indexes = read_index(settings.index_file)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
-from writing_rl.curriculum.rules import GroupRule, parse_validation_reference
+from writing_rl.curriculum.rules import GroupRule, Kind, Promotion, parse_validation_reference
 from writing_rl.errors import SettingError
 from writing_rl.judging.cache import CacheMode
 from writing_rl.judging.limits import Limits
@@ -61,7 +61,7 @@ class Settings:
     log_dir: str
     judge: JudgeSettings
     rewards: Rewards
-    group_rule: GroupRule
+    promotion: Promotion
     validation_reference: str | int
 
     @classmethod
@@ -112,7 +112,18 @@ class Settings:
                     for name in ("win", "tie", "loss")
                 }
             ),
-            group_rule=member(GroupRule, curriculum["group_rule"], "writing_rl.curriculum.group_rule"),
+            promotion=Promotion(
+                kind=member(Kind, curriculum["kind"], "writing_rl.curriculum.kind"),
+                group=member(GroupRule, curriculum["group_rule"], "writing_rl.curriculum.group_rule"),
+                wins_to_promote=_number(
+                    curriculum, "wins_to_promote", int, 1, "writing_rl.curriculum.wins_to_promote"
+                ),
+                losses_to_demote=None
+                if curriculum["losses_to_demote"] is None
+                else _number(
+                    curriculum, "losses_to_demote", int, 1, "writing_rl.curriculum.losses_to_demote"
+                ),
+            ),
             validation_reference=parse_validation_reference(curriculum["validation_reference"]),
         )
 

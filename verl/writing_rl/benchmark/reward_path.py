@@ -134,7 +134,7 @@ def _configure(load: Load, model: Path, address: str, folder: str) -> Any:
 def _start_actors(load: Load, folder: str) -> list[Any]:
     """What a run has one of."""
     from writing_rl.curriculum.owner import start_owner
-    from writing_rl.curriculum.rules import GroupRule
+    from writing_rl.curriculum.rules import Promotion
     from writing_rl.data.samples import SampleKeys
     from writing_rl.judging.breaker import Breaker
     from writing_rl.judging.run_slots import start_slots
@@ -145,7 +145,7 @@ def _start_actors(load: Load, folder: str) -> list[Any]:
         SampleKeys(by_index=False),
         dict.fromkeys(ids, 2),
         dict.fromkeys(ids, 0),
-        GroupRule.MAJORITY,
+        Promotion(),
         Breaker(1.0, 64),
     )
     return [owner, start_slots(load.parallel)]

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import ray
 
 from writing_rl.curriculum.index_file import write_index
-from writing_rl.curriculum.rules import GroupRule
-from writing_rl.curriculum.state import Curriculum
+from writing_rl.curriculum.journal import Journal
+from writing_rl.curriculum.lock import RunLock
+from writing_rl.curriculum.rules import Promotion
+from writing_rl.curriculum.state import Curriculum, Saved
 from writing_rl.data.samples import SampleKeys
 from writing_rl.judging import writing
 from writing_rl.judging.breaker import Breaker
@@ -93,12 +95,15 @@ class ReferenceOwner:
         keys: SampleKeys,
         references: Mapping[str, int],
         indexes: Mapping[str, int],
-        rule: GroupRule,
+        promotion: Promotion,
         breaker: Breaker,
     ) -> None:
         self._path = path
         self._keys = keys
-        self._curriculum = Curriculum(references, dict(indexes), rule)
+        self._lock = RunLock(path)
+        self._lock.acquire()
+        self._journal = Journal(path)
+        self._curriculum = Curriculum(references, indexes, promotion)
         self._breaker = breaker
         self._usage: dict[int, list[Usage]] = defaultdict(list)
         self._writing: dict[int, list[Writing]] = defaultdict(list)
@@ -153,7 +158,8 @@ class ReferenceOwner:
             IndexFileError: The file cannot be written.
         """
         report = self._curriculum.commit(step)
-        if report.promotions:
+        if report.moves:
+            self._journal.append(step, report.moves)
             write_index(self._path, self._curriculum.indexes)
         usage = Usage.total(self._usage.pop(step, []))
         texts = self._writing.pop(step, [])
@@ -162,14 +168,38 @@ class ReferenceOwner:
                 del figures[stale]
         return {**report.metrics(), **usage.metrics(), **writing.metrics(texts)}
 
-    def save(self, path: str) -> None:
-        """Writes the state to another file, such as a checkpoint's."""
-        write_index(path, self._curriculum.indexes)
+    def begin(self, step: int, total_steps: int) -> None:
+        """Begins a run, once it is known where it begins; brings file and journal together.
 
-    def restore(self, indexes: Mapping[str, int]) -> None:
-        """Takes a checkpoint's state over and writes the file."""
-        self._curriculum.restore(indexes)
+        Args:
+            step: The last step that is complete, 0 in a new run.
+            total_steps: Steps of the whole training.
+
+        Raises:
+            IndexFileError: The journal is damaged, or cannot be written.
+        """
+        self._curriculum.total_steps = total_steps
+        self._journal.begin(step, self._curriculum.indexes)
+
+    def save(self) -> Saved:
+        """What a checkpoint keeps."""
+        return self._curriculum.save()
+
+    def restore(self, step: int, saved: Saved) -> int:
+        """Takes a checkpoint's state over, and writes the file.
+
+        Args:
+            step: The checkpoint's.
+            saved: What it keeps.
+
+        Returns:
+            How many samples stand elsewhere than the file had them.
+        """
+        self._journal.begin(step, self._curriculum.indexes)
+        moves = self._curriculum.restore(saved)
+        self._journal.append(step, moves)
         write_index(self._path, self._curriculum.indexes)
+        return len(moves)
 
     def _current(self, row: Row) -> int | None:
         return None if self._validating else self._curriculum.current(self._keys.key(row.id, row.index))

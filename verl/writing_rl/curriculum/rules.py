@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from writing_rl.errors import SettingError
@@ -38,19 +39,90 @@ def group_wins(outcomes: Sequence[Outcome], rule: GroupRule) -> bool:
     return 2 * wins > len(scored)
 
 
-def promote(index: int, references: int, outcomes: Sequence[Outcome], rule: GroupRule) -> int:
-    """The index of a sample's reference after a step.
+def group_loses(outcomes: Sequence[Outcome], rule: GroupRule) -> bool:
+    """Says whether the reference beats a group of rollouts, by the same rule. None that wins loses."""
+    swapped = {Outcome.WIN: Outcome.LOSS, Outcome.LOSS: Outcome.WIN}
+    return not group_wins(outcomes, rule) and group_wins(
+        [swapped.get(outcome, outcome) for outcome in outcomes], rule
+    )
+
+
+class Kind(str, Enum):
+    """How references change in the course of a training: the paper's ablation of the scheduling."""
+
+    DYNAMIC = "dynamic"  # each sample moves on when the policy beats its reference
+    STATIC = "static"  # all samples move on together, as training proceeds
+    FIXED = "fixed"  # no sample ever moves
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a sample stands in a dynamic curriculum.
+
+    Attributes:
+        index: The index of its current reference.
+        streak: How many steps in a row it has won, or, negative, lost, since it came there.
+        finished: Whether it has beaten its last reference.
+    """
+
+    index: int
+    streak: int = 0
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """When a sample moves.
+
+    Attributes:
+        kind: What moves it at all; the rest is for `DYNAMIC`.
+        group: How the rollouts of a group decide together.
+        wins_to_promote: How many steps in a row it takes to move up.
+        losses_to_demote: How many steps in a row it takes to move down, or None: nothing does.
+    """
+
+    kind: Kind = Kind.DYNAMIC
+    group: GroupRule = GroupRule.MAJORITY
+    wins_to_promote: int = 1
+    losses_to_demote: int | None = None
+
+    def after(self, standing: Standing, references: int, outcomes: Sequence[Outcome]) -> Standing:
+        """Where a sample stands after a step of a dynamic curriculum.
+
+        Args:
+            standing: Where it stood.
+            references: How many references it has.
+            outcomes: The outcomes of the step's group. Without a scored one nothing changes.
+
+        Returns:
+            The new standing; its index differs by at most one.
+        """
+        if all(outcome is Outcome.UNSCORED for outcome in outcomes):
+            return standing
+        index, streak, finished = standing.index, standing.streak, standing.finished
+        if group_wins(outcomes, self.group):
+            streak = max(streak, 0) + 1
+            if streak < self.wins_to_promote:
+                return Standing(index, streak, finished)
+            if index == references - 1:
+                return Standing(index, 0, True)
+            return Standing(index + 1)
+        if not group_loses(outcomes, self.group):
+            return Standing(index, 0, finished)
+        streak = min(streak, 0) - 1
+        if self.losses_to_demote is None or -streak < self.losses_to_demote or index == 0:
+            return Standing(index, streak, finished)
+        return Standing(index - 1)
+
+
+def scheduled_index(done: float, references: int) -> int:
+    """The index of a static curriculum: each of a sample's references has the same share of the training.
 
     Args:
-        index: The current index, 0 to `references` - 1.
+        done: The share of the training that is done, from 0 to 1.
         references: How many references the sample has.
-        outcomes: The outcomes of the step's group.
-        rule: How they decide together.
-
-    Returns:
-        `index`, or `index` + 1 where the group wins and a harder reference is left.
     """
-    return min(index + group_wins(outcomes, rule), references - 1)
+    return min(int(done * references), references - 1)
 
 
 def parse_validation_reference(value: str | int) -> str | int:

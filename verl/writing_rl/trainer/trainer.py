@@ -17,6 +17,7 @@ from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
 
 from writing_rl.curriculum.index_file import read_index
 from writing_rl.curriculum.owner import start_owner
+from writing_rl.curriculum.saved import read_saved, write_saved
 from writing_rl.data.samples import read_samples, sample_keys
 from writing_rl.errors import RunComplete, RunStopped
 from writing_rl.judging.breaker import Breaker
@@ -25,9 +26,6 @@ from writing_rl.judging.run_slots import start_slots
 from writing_rl.judging.spent import read_spent, spent_file, totals, write_spent
 from writing_rl.settings import Settings
 from writing_rl.trainer.replay import NothingScored, ScoredReplayBuffer
-
-#: Name of the curriculum's state in a checkpoint folder `global_step_N/`.
-CHECKPOINT_FILE = "reference_index.json"
 
 
 @register_trainer("writing_rl")
@@ -52,7 +50,7 @@ class WritingTrainer(PPOTrainerSync):
         references = {keys.key(sample.id, sample.index): len(sample.references) for sample in samples}
         indexes = read_index(settings.index_file)
         breaker = Breaker(settings.judge.max_unscored_share, settings.judge.unscored_window)
-        self.owner = start_owner(settings.index_file, keys, references, indexes, settings.group_rule, breaker)
+        self.owner = start_owner(settings.index_file, keys, references, indexes, settings.promotion, breaker)
         self._spent_file = spent_file(settings.log_dir)
         spent = read_spent(self._spent_file)
         self.slots = start_slots(settings.judge.parallel, settings.judge.limits, spent)
@@ -72,6 +70,7 @@ class WritingTrainer(PPOTrainerSync):
         RunComplete: Its budget is spent. Likewise.
         """
         self._note_complete_step()
+        ray.get(self.owner.begin.remote(self.global_steps, self.total_training_steps))
         try:
             super().fit(agent_loop_manager)
         except RunStopped as stopped:
@@ -175,7 +174,7 @@ class WritingTrainer(PPOTrainerSync):
     def _save_checkpoint(self) -> None:
         # Before verl declares the checkpoint the latest: a kill in between must not leave one without
         # curriculum.
-        ray.get(self.owner.save.remote(str(self._checkpoint_folder() / CHECKPOINT_FILE)))
+        write_saved(self._checkpoint_folder(), ray.get(self.owner.save.remote()))
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
@@ -185,6 +184,8 @@ class WritingTrainer(PPOTrainerSync):
         folder = self.config.trainer.resume_from_path
         if self.config.trainer.resume_mode != "resume_path":
             folder = str(self._checkpoint_folder())
-        state = Path(folder, CHECKPOINT_FILE)
-        ray.get(self.owner.restore.remote(read_index(state)))
-        print(f"The reference curriculum goes on from {state}")
+        moved = ray.get(self.owner.restore.remote(self.global_steps, read_saved(Path(folder))))
+        print(
+            f"[writing-rl] the curriculum goes on from {folder}"
+            + (f"; the index file had {moved} samples elsewhere" if moved else "")
+        )
