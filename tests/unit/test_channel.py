@@ -108,17 +108,17 @@ async def test_a_request_that_hangs_once_is_answered_when_asked_again() -> None:
 
 
 async def test_the_deadline_is_used_up_by_work_and_not_by_waiting_for_ones_turn() -> None:
-    setting = Setting(0.2, 0.2, 0.2, slots=1)
-    answers = await asyncio.gather(*(setting.send(Deadline.of(0.35)) for _ in range(3)))
-    assert len(answers) == 3  # the last one has waited for 0.4 s
+    setting = Setting(0.4, 0.4, 0.4, 0.4, slots=1)
+    answers = await asyncio.gather(*(setting.send(Deadline.of(1.2)) for _ in range(4)))
+    assert len(answers) == 4  # the last one has waited for 1.2 s
 
 
 async def test_no_slot_is_held_during_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.0)
-    setting = Setting(Transient("http_429", "", 0.3), ANSWER, ANSWER)
+    setting = Setting(Transient("http_429", "", 2.0), ANSWER, ANSWER)
     waiting = asyncio.ensure_future(setting.send())
     await asyncio.sleep(0.05)
-    assert (await asyncio.wait_for(setting.send(), 0.2)).text == "[[A]]"
+    assert (await asyncio.wait_for(setting.send(), 1.5)).text == "[[A]]"
     assert (await waiting).text == "[[A]]"
 
 
