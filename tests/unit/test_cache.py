@@ -11,10 +11,11 @@ import pytest
 
 from writing_rl.errors import SettingError, Unscored
 from writing_rl.judging.cache import Cache, CacheMode, key_of
-from writing_rl.judging.channel import Channel, Deadline
+from writing_rl.judging.channel import Channel, Deadline, own_slots
 from writing_rl.judging.chat import Answer, Messages
 from writing_rl.judging.model import Model
 from writing_rl.judging.prices import Price
+from writing_rl.judging.slots import SlotPool
 
 MESSAGES: Messages = [{"role": "user", "content": "Which is better?"}]
 
@@ -36,7 +37,7 @@ class Counting:
 
 
 def model(chat: Counting, path: Path, mode: CacheMode) -> Model:
-    channel = Channel.of_one_process(4, max_retries=0, request_timeout_s=5.0)
+    channel = Channel(own_slots(SlotPool(4)), max_retries=0, request_timeout_s=5.0)
     return Model(chat, channel, max_tokens=10, price=Price(1.0, 2.0), cache=Cache(path, mode))
 
 
@@ -160,7 +161,7 @@ async def test_a_client_that_breaks_costs_one_comparison() -> None:
         async def complete(self, messages: Messages) -> Answer:
             raise OverflowError("cannot convert float infinity to integer")
 
-    channel = Channel.of_one_process(4, max_retries=3, request_timeout_s=5.0)
+    channel = Channel(own_slots(SlotPool(4)), max_retries=3, request_timeout_s=5.0)
     with pytest.raises(Unscored) as error:
         await Model(Broken(), channel, max_tokens=10, price=None).complete(MESSAGES, Deadline.of(5.0))
     assert (error.value.reason, error.value.detail) == ("error", "OverflowError in the judge's client")

@@ -12,7 +12,6 @@ PandaLM's human test set. Without an id the line's number is the id.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl.errors import DataError
+from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.pairs import Pair
 from writing_rl.judging.text import strip_thinking
 from writing_rl.judging.verdict import Verdict
@@ -111,7 +111,7 @@ def read_labelled(path: Path) -> list[LabelledPair]:
         DataError: The file is missing or a line cannot be used; the message names it, counted from 1.
     """
     found: dict[str | int, LabelledPair] = {}
-    for number, entry in _entries(path):
+    for number, entry in read_json_lines(path):
         place = f"{path}, line {number}"
         labelled = _labelled(place, number, entry)
         if labelled.pair.id in found:
@@ -181,20 +181,3 @@ def _vote(place: str, form: Form, value: Any) -> Verdict:
     if isinstance(value, str | int) and not isinstance(value, bool) and value in form.votes:
         return form.votes[value]
     raise DataError(f"{place} holds {value!r}, it must be one of {', '.join(map(str, form.votes))}")
-
-
-def _entries(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number} is no JSON: {error}") from None
-        if not isinstance(entry, dict):
-            raise DataError(f"{path}, line {number} is no JSON object: write one pair a line")
-        yield number, entry

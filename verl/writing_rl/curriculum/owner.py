@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import ray
@@ -179,7 +179,7 @@ class ReferenceOwner:
             IndexFileError: The journal is damaged, or cannot be written.
         """
         self._curriculum.total_steps = total_steps
-        self._journal.begin(step, self._curriculum.indexes)
+        self._join(step)
 
     def save(self) -> Saved:
         """What a checkpoint keeps."""
@@ -195,11 +195,16 @@ class ReferenceOwner:
         Returns:
             How many samples stand elsewhere than the file had them.
         """
-        self._journal.begin(step, self._curriculum.indexes)
+        self._join(step)
         moves = self._curriculum.restore(saved)
         self._journal.append(step, moves)
         write_index(self._path, self._curriculum.indexes)
         return len(moves)
+
+    def _join(self, step: int) -> None:
+        """Brings journal, file and curriculum together: a kill may have come between the first two."""
+        indexes = self._journal.begin(step, self._curriculum.indexes)
+        self._curriculum.restore(replace(self._curriculum.save(), indexes=indexes))
 
     def _current(self, row: Row) -> int | None:
         return None if self._validating else self._curriculum.current(self._keys.key(row.id, row.index))

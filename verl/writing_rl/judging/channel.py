@@ -76,13 +76,6 @@ class Channel:
         self._max_retries = max_retries
         self._patience = Patience(request_timeout_s)
 
-    @classmethod
-    def of_one_process(cls, parallel: int, *, max_retries: int, request_timeout_s: float) -> Channel:
-        """A channel of its own, for programs of one process; without rates and budget."""
-        return cls(
-            own_slots(SlotPool(parallel)), max_retries=max_retries, request_timeout_s=request_timeout_s
-        )
-
     def close(self) -> None:
         """Asks nothing more. Requests in flight come to their end, those that wait are `STOPPED`."""
         self._slots.close(lambda: Unscored(STOPPED))

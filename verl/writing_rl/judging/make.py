@@ -6,7 +6,7 @@ from pathlib import Path
 
 from writing_rl.errors import SettingError
 from writing_rl.judging.cache import Cache, CacheMode
-from writing_rl.judging.channel import Channel
+from writing_rl.judging.channel import Channel, own_slots
 from writing_rl.judging.judge import Judge, ModelJudge, Templates
 from writing_rl.judging.model import Model
 from writing_rl.judging.offline_judge import OfflineJudge
@@ -25,7 +25,7 @@ def make_channel(settings: JudgeSettings, slots: SharedSlots | None = None) -> C
     """
     if slots is None:
         pool = SlotPool(settings.parallel, settings.limits)
-        slots = SharedSlots(pool.take, pool.give, metered=settings.limits.any)
+        slots = own_slots(pool, metered=settings.limits.any)
     return Channel(slots, max_retries=settings.max_retries, request_timeout_s=settings.request_timeout_s)
 
 

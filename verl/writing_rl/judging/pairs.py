@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from writing_rl.errors import BudgetSpent, DataError
+from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.compare import NO_ANSWER, Comparison, judge_texts
 from writing_rl.judging.judge import Judge
 from writing_rl.judging.rules import Rules
@@ -45,7 +46,7 @@ def read_pairs(path: Path) -> list[Pair]:
         DataError: The file is missing or a line cannot be used; the message names it, counted from 1.
     """
     pairs: dict[str | int, Pair] = {}
-    for number, entry in _entries(path):
+    for number, entry in read_json_lines(path):
         place = f"{path}, line {number}"
         for name in ("id", "prompt", "response_a", "response_b"):
             if name not in entry:
@@ -169,20 +170,3 @@ async def judge_all(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-def _entries(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {number} is no JSON: {error}") from None
-        if not isinstance(entry, dict):
-            raise DataError(f"{path}, line {number} is no JSON object")
-        yield number, entry
