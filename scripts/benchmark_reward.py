@@ -3,7 +3,8 @@
 
 The mock judge runs on this machine and answers after log-normal times with a mean of a second, or at once.
 
-  schedule   1,024 texts at once; `best` is the best schedule of the same latencies in the order of arrival
+  schedule   1,024 texts at once; `best` is the best schedule of the same latencies in the order of arrival,
+             from the moments at which verl and Ray hand the texts over to a manager that does nothing
   rate       a judge that answers at once: comparisons a second, with one manager alone and through workers
   overlap    texts that are finished one after another: how long after the last one its reward is there
   faults     a fifth of the requests is refused, broken, left hanging or answered in vain
@@ -96,13 +97,22 @@ def main() -> None:
         print(f"unscored: {figures.unscored or 'none'}; asked again after an answer: {figures.repeated}")
 
 
-COLUMNS = ("parallel", "workers", "makespan, s", "best, s", "in flight", "connections", "CPU, ms")
+COLUMNS = (
+    "parallel",
+    "workers",
+    "makespan, s",
+    "best, s",
+    "handing over, s",
+    "in flight",
+    "connections",
+    "CPU, ms",
+)
 
 
 def title(part: str, figure: str, promise: str) -> None:
     """Begins the table of a part."""
     print(f"\n{part}: {figure} {promise}")
-    print("  ".join(f"{column:>14}" for column in (figure, *COLUMNS)), flush=True)
+    print("  ".join(f"{column:>15}" for column in (figure, *COLUMNS)), flush=True)
 
 
 def show(load: Load, figures: Figures, figure: str) -> None:
@@ -113,11 +123,12 @@ def show(load: Load, figures: Figures, figure: str) -> None:
         str(load.workers),
         f"{figures.makespan_s:.2f}",
         f"{figures.best_s:.2f}",
+        f"{figures.handing_s:.2f}",
         str(figures.most),
         str(figures.connections),
         f"{figures.cpu_ms:.2f}",
     )
-    print("  ".join(f"{value:>14}" for value in row), flush=True)
+    print("  ".join(f"{value:>15}" for value in row), flush=True)
 
 
 if __name__ == "__main__":

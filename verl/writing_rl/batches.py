@@ -16,16 +16,21 @@ R = TypeVar("R")
 class Batches(Generic[T, R]):
     """Collects what is asked while an earlier batch is under way.
 
-    A lone question goes out at once; under load the batches grow, and the cost of a message is shared.
+    Under load the batches grow, and the cost of a message is shared.
     """
 
-    def __init__(self, send: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
+    def __init__(
+        self, send: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, gather_s: float = 0.0
+    ) -> None:
         """Has nothing to send yet.
 
         Args:
             send: Answers a batch, in its order.
+            gather_s: Seconds that the first question of a batch waits for others; with 0 it goes out at once,
+                together with what is asked in the same moment.
         """
         self._send = send
+        self._gather_s = gather_s
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._sending: asyncio.Task[None] | None = None
 
@@ -39,8 +44,8 @@ class Batches(Generic[T, R]):
 
     async def _send_all(self) -> None:
         try:
-            await asyncio.sleep(0)  # what is asked in the same moment goes along
             while self._waiting:
+                await asyncio.sleep(self._gather_s if len(self._waiting) < MOST else 0)
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 try:
                     answers = await self._send([question for question, _ in batch])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import random
 import subprocess
@@ -21,6 +22,7 @@ import psutil
 
 from writing_rl.benchmark.schedule import best_makespan
 from writing_rl.compose import compose
+from writing_rl.judging.make import close_all
 
 PROMPT = "Write a story about the sea."
 
@@ -56,7 +58,9 @@ class Figures:
 
     Attributes:
         makespan_s: From handing the first response over to having the last reward.
-        best_s: The same with no cost of our own: the best schedule of the same latencies.
+        best_s: The same with no cost of our own: the best schedule of the same latencies, from the moments at
+            which verl and Ray hand each text over where nothing is done with it.
+        handing_s: Seconds in which they hand all texts over then.
         behind_s: From handing the last response over to having the last reward.
         most: Most requests in flight, seen by the judge.
         connections: Connections that the judge saw.
@@ -67,6 +71,7 @@ class Figures:
 
     makespan_s: float
     best_s: float
+    handing_s: float
     behind_s: float
     most: int
     connections: int
@@ -108,11 +113,11 @@ def measure(load: Load, model: Path) -> Figures:
     with mock_judge(load) as address, tempfile.TemporaryDirectory() as folder:
         config = _configure(load, model, address, folder)
         held = _start_actors(load, folder)
-        judge, processes, workers = _start_workers(config, load.workers)
+        judging = _start_workers(config, load.workers) if load.workers else _start_manager(config)
         try:
-            return asyncio.run(_measure(load, address, judge, processes))
+            return asyncio.run(_measure(load, address, judging))
         finally:
-            for actor in [*workers, *held]:
+            for actor in [*judging.workers, *held]:
                 ray.kill(actor)
 
 
@@ -151,59 +156,76 @@ def _start_actors(load: Load, folder: str) -> list[Any]:
     return [owner, start_slots(load.parallel)]
 
 
-def _start_workers(
-    config: Any, count: int
-) -> tuple[Callable[[Any], Awaitable[Any]], list[psutil.Process], list[Any]]:
-    """Starts verl's reward workers, or none.
+@dataclass(frozen=True)
+class _Judging:
+    """Who judges.
 
-    Returns:
-        What judges one response, the processes that do so, and the workers.
+    Attributes:
+        judge: Judges one response.
+        processes: The processes that do so.
+        workers: verl's reward workers, if there are any.
+        close: Closes what the event loop of the measuring holds.
     """
+
+    judge: Callable[[Any], Awaitable[Any]]
+    processes: list[psutil.Process]
+    workers: list[Any]
+    close: Callable[[], Awaitable[None]]
+
+
+def _start_manager(config: Any) -> _Judging:
+    """One manager in this process; it takes the event loop that it is first used in."""
+    from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+
+    here = functools.cache(functools.partial(RewardLoopWorker, config, None))
+
+    async def judge(item: Any) -> Any:
+        return await here().compute_score(item)
+
+    async def close() -> None:
+        await close_all(here().reward_manager.judges)
+
+    return _Judging(judge, [psutil.Process()], [], close)
+
+
+def _start_workers(config: Any, count: int) -> _Judging:
+    """verl's reward workers."""
     import ray
     from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
-    if not count:
-        here: list[RewardLoopWorker] = []
-
-        async def judge(item: Any) -> Any:
-            if not here:
-                here.append(RewardLoopWorker(config, None))  # it takes the event loop that it is made in
-            return await here[0].compute_score(item)
-
-        return judge, [psutil.Process()], []
     worker_class = ray.remote(num_cpus=0)(RewardLoopWorker)
     workers = [worker_class.remote(config, None) for _ in range(count)]
     pids = ray.get([worker.__ray_call__.remote(_pid) for worker in workers])
     choice = random.Random(1)  # verl's agent loop draws a worker for each response, too
-    return (
+
+    async def close() -> None: ...
+
+    return _Judging(
         lambda item: choice.choice(workers).compute_score.remote(item),
         [psutil.Process(pid) for pid in pids],
         workers,
+        close,
     )
 
 
-async def _measure(
-    load: Load, address: str, judge: Callable[[Any], Awaitable[Any]], processes: list[psutil.Process]
-) -> Figures:
+async def _measure(load: Load, address: str, judging: _Judging) -> Figures:
     items = [_item(id, load.text_tokens) for id in range(load.comparisons)]
-    await asyncio.gather(*(_await(judge(_item(0, 10))) for _ in range(8 * max(1, load.workers))))
+    await asyncio.gather(*(_await(judging.judge(_item(0, 10))) for _ in range(8 * max(1, load.workers))))
+    arrivals_s = await _arrivals(load, judging, items)
     get(f"{address}/reset")
-    cpu = sum(map(_cpu_s, processes))
+    cpu = sum(map(_cpu_s, judging.processes))
     started = time.monotonic()
-    due_s = [load.spread_s * number / load.comparisons for number in range(load.comparisons)]
-    rewards = []
-    for due, item in zip(due_s, items, strict=True):
-        if (early_s := started + due - time.monotonic()) > 0:
-            await asyncio.sleep(early_s)
-        rewards.append(asyncio.ensure_future(_await(judge(item))))
+    rewards = await _hand_over(load, judging, items, started)
     handed_over = time.monotonic()
     results = [result["reward_extra_info"] for result in await asyncio.gather(*rewards)]
     ended = time.monotonic()
-    cpu = sum(map(_cpu_s, processes)) - cpu
+    cpu = sum(map(_cpu_s, judging.processes)) - cpu
+    await judging.close()
     seen = get(f"{address}/figures")
     return Figures(
         makespan_s=ended - started,
-        best_s=best_makespan(seen["latencies_s"], load.parallel, due_s),
+        best_s=best_makespan(seen["latencies_s"], load.parallel, arrivals_s),
+        handing_s=max(arrivals_s),
         behind_s=ended - handed_over,
         most=seen["most"],
         connections=seen["connections"],
@@ -211,6 +233,48 @@ async def _measure(
         unscored=dict(Counter(result["reason"] for result in results if not result["scored"])),
         repeated=seen["repeated"],
     )
+
+
+async def _hand_over(
+    load: Load, judging: _Judging, items: list[Any], started: float
+) -> list[asyncio.Future[Any]]:
+    """Hands texts over as they are due, as verl's agent loop does; returns their rewards to come."""
+    rewards: list[asyncio.Future[Any]] = []
+    for number, item in enumerate(items):
+        if (early_s := started + load.spread_s * number / load.comparisons - time.monotonic()) > 0:
+            await asyncio.sleep(early_s)
+        rewards.append(asyncio.ensure_future(_await(judging.judge(item))))
+    return rewards
+
+
+async def _arrivals(load: Load, judging: _Judging, items: list[Any]) -> list[float]:
+    """When texts reach a reward manager that does nothing with them: seconds from the start, sorted."""
+    import ray
+
+    if not judging.workers:
+        return [load.spread_s * number / load.comparisons for number in range(load.comparisons)]
+    ray.get([worker.__ray_call__.remote(_idle_manager) for worker in judging.workers])
+    started = time.monotonic()
+    await asyncio.gather(*await _hand_over(load, judging, items, started))
+    arrivals = ray.get([worker.__ray_call__.remote(_busy_manager) for worker in judging.workers])
+    return sorted(arrival - started for of_worker in arrivals for arrival in of_worker)
+
+
+def _idle_manager(worker: Any) -> None:
+    """Has a reward worker note when texts arrive, instead of judging them."""
+    worker.arrivals, worker.judging = [], worker.reward_manager.run_single
+
+    async def run_single(_: Any) -> dict[str, Any]:
+        worker.arrivals.append(time.monotonic())
+        return {"reward_score": 0.0, "reward_extra_info": {}}
+
+    worker.reward_manager.run_single = run_single
+
+
+def _busy_manager(worker: Any) -> list[float]:
+    """Has it judge again; returns when texts arrived, by the clock that all processes of a machine share."""
+    worker.reward_manager.run_single = worker.judging
+    return worker.arrivals
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

@@ -147,7 +147,7 @@ class Channel:
                 left_s = limit_s - (time.monotonic() - asked)
                 if left_s <= 0:
                     if limit_s == sensible_s:  # else it says nothing of the judge
-                        self._patience.ended(limit_s)
+                        self._patience.ended(limit_s, given_up=True)
                     raise Transient(TIMEOUT, f"no answer within {limit_s:.3g} s")
                 done, _ = await asyncio.wait((request,), timeout=min(left_s, LOOK_AGAIN_S))
                 if done:

@@ -6,12 +6,17 @@ from collections import deque
 
 from writing_rl.judging.quantiles import quantile
 
-#: A request is given up after this many times the time within which nine of ten are answered.
-TIMES = 2.0
+#: A request is given up after this many times the time within which nine of ten are answered: the second
+#: number counts where some requests are seen to hang, so that one that is late is likely never answered.
+TIMES, TIMES_IF_SOME_HANG = 2.0, 1.5
 SHARE = 0.9
 
+#: Some requests hang where more than this share of the last ones was given up (0.3 % are with a healthy judge
+#: and log-normal latencies, sigma 0.5). Where more than one in ten was, the judge is slow rather than broken.
+HANGING_SHARE = 0.02
+
 #: Seconds below which nothing is given up: this machine may be slow itself for a moment.
-SHORTEST_S = 3.0
+SHORTEST_S = 2.0
 
 #: How many of the last requests count, and how many it takes to say anything.
 WINDOW, LEAST = 256, 16
@@ -34,6 +39,7 @@ class Patience:
         """
         self._longest_s = longest_s
         self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._given_up: deque[bool] = deque(maxlen=WINDOW)
         self._learnt_s = longest_s
 
     def limit_s(self, given_up: int = 0) -> float:
@@ -44,8 +50,12 @@ class Patience:
         """
         return min(self._longest_s, self._learnt_s * 2.0 ** max(0, given_up - 1))
 
-    def ended(self, seconds: float) -> None:
+    def ended(self, seconds: float, *, given_up: bool = False) -> None:
         """Learns from a request that was answered or given up."""
         self._recent.append(seconds)
+        self._given_up.append(given_up)
         if len(self._recent) >= LEAST:
-            self._learnt_s = max(SHORTEST_S, TIMES * quantile(sorted(self._recent), SHARE))
+            given_up_share = sum(self._given_up) / len(self._given_up)
+            some_hang = HANGING_SHARE < given_up_share < 1 - SHARE
+            times = TIMES_IF_SOME_HANG if some_hang else TIMES
+            self._learnt_s = max(SHORTEST_S, times * quantile(sorted(self._recent), SHARE))
