@@ -94,11 +94,11 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
-    """Starts a training of the test's own folder with Hydra overrides."""
+    """Starts a training with Hydra overrides, in the test's own folder or another one."""
     runs: list[Run] = []
 
-    def start(*overrides: str, **variables: str) -> Run:
-        index = tmp_path / "running_file" / "index_trial.json"
+    def start(*overrides: str, folder: Path = tmp_path, **variables: str) -> Run:
+        index = folder / "running_file" / "index_trial.json"
         create = [sys.executable, str(Path(__file__).parents[2] / "scripts" / "create_index_file.py")]
         subprocess.run(
             [
@@ -130,7 +130,7 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
         ]
         process = subprocess.Popen(
             [sys.executable, "-m", "writing_rl.main", *settings, *overrides],
-            cwd=tmp_path,
+            cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -138,7 +138,7 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
             errors="replace",
             start_new_session=True,
         )
-        runs.append(Run(tmp_path, process))
+        runs.append(Run(folder, process))
         return runs[-1]
 
     yield start

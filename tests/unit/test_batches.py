@@ -32,7 +32,7 @@ def test_everybody_gets_the_answer_to_their_own_question(
 ) -> None:
     async def play() -> Far:
         far = Far(turns)
-        batches = Batches(far.double)
+        batches = Batches(far.double, most=32)
 
         async def later(number: int, delay: int) -> None:
             for _ in range(delay):
@@ -48,7 +48,7 @@ def test_everybody_gets_the_answer_to_their_own_question(
 
 async def test_what_is_asked_while_a_batch_is_under_way_goes_together() -> None:
     far = Far(turns=20)
-    batches = Batches(far.double)
+    batches = Batches(far.double, most=32)
     asked = [asyncio.ensure_future(batches.ask(1))]
     for number in range(2, 12):
         await asyncio.sleep(0)
@@ -58,17 +58,30 @@ async def test_what_is_asked_while_a_batch_is_under_way_goes_together() -> None:
 
 
 async def test_a_failure_reaches_everybody_and_the_next_batch_is_a_new_one() -> None:
-    batches = Batches(Far().double)
+    batches = Batches(Far().double, most=32)
     results = await asyncio.gather(batches.ask(-1), batches.ask(3), return_exceptions=True)
     assert [type(result) for result in results] == [ConnectionError] * 2
     assert await batches.ask(4) == 8
 
 
 async def test_one_who_no_longer_waits_does_no_harm() -> None:
-    batches = Batches(Far(turns=5).double)
+    batches = Batches(Far(turns=5).double, most=32)
     impatient, patient = asyncio.ensure_future(batches.ask(1)), asyncio.ensure_future(batches.ask(2))
     await asyncio.sleep(0)
     impatient.cancel()
     assert await patient == 4
     with pytest.raises(asyncio.CancelledError):
         await impatient
+
+
+async def test_a_batch_is_gathered_for_a_moment_unless_it_is_full() -> None:
+    far = Far()
+    batches = Batches(far.double, most=3, gather_s=0.05)
+    asked = [asyncio.ensure_future(batches.ask(1))]
+    await asyncio.sleep(0.01)
+    asked.append(asyncio.ensure_future(batches.ask(2)))
+    await asyncio.gather(*asked)
+    assert far.batches == [[1, 2]]
+    patient = Batches(far.double, most=3, gather_s=3600)
+    await asyncio.wait_for(asyncio.gather(*(patient.ask(number) for number in range(3))), 20)
+    assert [len(batch) for batch in far.batches] == [2, 3]

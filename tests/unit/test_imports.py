@@ -6,9 +6,14 @@ import sys
 PURE = (
     "writing_rl",
     "writing_rl.compose",
+    "writing_rl.curriculum.beginning",
     "writing_rl.curriculum.create",
+    "writing_rl.curriculum.history",
     "writing_rl.curriculum.index_file",
+    "writing_rl.curriculum.inspect_index",
+    "writing_rl.curriculum.owner",
     "writing_rl.curriculum.rules",
+    "writing_rl.curriculum.shared_file",
     "writing_rl.curriculum.state",
     "writing_rl.data.samples",
     "writing_rl.errors",
@@ -30,6 +35,7 @@ PURE = (
     "writing_rl.settings",
     "writing_rl.summary",
     "writing_rl.trainer.groups",
+    "writing_rl.trainer.sampler",
     "writing_rl.versions",
 )
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from writing_rl.curriculum.index_file import check_index, read_index, write_index
+from writing_rl.curriculum.index_file import IndexText, check_index, read_index, write_index
 from writing_rl.errors import IndexFileError
 
 KILLS = 20
@@ -158,6 +158,23 @@ def test_a_new_file_can_be_read_by_others_and_an_old_one_keeps_its_mode(path: Pa
     path.chmod(0o660)
     write_index(path, {"0": 1})
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+@given(
+    st.dictionaries(st.from_regex(r"\A[0-9]{1,3}\Z") | st.text(max_size=3), st.integers(0, 12), min_size=1),
+    st.data(),
+)
+def test_a_content_that_is_brought_up_to_date_is_that_of_a_new_one(
+    indexes: dict[str, int], data: st.DataObject
+) -> None:
+    text = IndexText(indexes)
+    for _ in range(3):
+        changed = data.draw(st.dictionaries(st.sampled_from(sorted(indexes)), st.integers(0, 120)))
+        before = {key: indexes[key] for key in changed}
+        indexes.update(changed)
+        text.update(indexes, before)
+        assert bytes(text) == bytes(IndexText(indexes))
+        assert json.loads(bytes(text)) == indexes
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:

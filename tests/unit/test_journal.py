@@ -130,3 +130,21 @@ def test_rebuilding_follows_the_way_a_run_went_also_when_it_went_back(
         journal.append(step, [Move(key, indexes[key], index, "won")])
         indexes[key] = index
     assert rebuild(read_journal(journal_of(index_file))) == indexes
+
+
+def test_a_run_that_goes_back_is_followed_the_way_it_went(index_file: Path) -> None:
+    """Also where a sample came back by itself, so that going back moved it nowhere."""
+    journal, indexes = begun(index_file), dict(START)
+    commit(journal, index_file, 3, indexes, _0=1)
+    commit(journal, index_file, 5, indexes, _0=0, _7=2)
+    journal.resume(2, START)
+    commit(journal, index_file, 6, dict(START), _1=3)
+    entries = read_journal(journal.path)
+    assert rebuild(entries, 2) == rebuild(entries, 3) == rebuild(entries, 4) == START
+    assert rebuild(entries) == {**START, "1": 3}
+
+
+def test_a_run_without_a_journal_resumes_with_a_new_one(index_file: Path) -> None:
+    journal = Journal(index_file)
+    journal.resume(4, {"0": 3, "1": 2, "7": 0})
+    assert rebuild(read_journal(journal.path), 4) == {"0": 3, "1": 2, "7": 0}

@@ -172,7 +172,7 @@ def check_indexes(
     def check(indexes: dict[str, int] | None) -> None:
         if indexes is not None:
             write_index(settings.index_file, indexes)
-        preflight.check_index_file(settings, read_samples(path), str(path))
+        preflight.check_index_file(settings, read_samples(path), str(path), "auto")
 
     return check
 
@@ -212,5 +212,7 @@ def test_data_without_a_key_is_named_before_the_index_file(
     tmp_path: Path, settings: Settings, make_row: MakeRow, write_parquet: WriteParquet
 ) -> None:
     path = write_parquet(tmp_path / "train.parquet", [make_row(1), make_row(1)])
-    message = message_of(DataError, preflight.check_index_file, settings, read_samples(path), str(path))
+    message = message_of(
+        DataError, preflight.check_index_file, settings, read_samples(path), str(path), "auto"
+    )
     assert message.startswith(f"{path}, rows 0 and 1 have the same ")

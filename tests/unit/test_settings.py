@@ -35,6 +35,7 @@ def test_the_shipped_defaults(config: DictConfig, monkeypatch: pytest.MonkeyPatc
         rewards=Rewards(1.0, 0.5, 0.0),
         promotion=Promotion(),
         validation_reference="middle",
+        skip_finished=False,
     )
 
 
@@ -134,6 +135,16 @@ PARALLEL = "API_PARALLEL (writing_rl.judge.parallel)"
             "curriculum.group_rule",
             "most",
             "writing_rl.curriculum.group_rule is 'most': choose one of majority, any, all",
+        ),
+        (
+            "curriculum.skip_finished",
+            "some",
+            "writing_rl.curriculum.skip_finished is 'some': it must be true or false",
+        ),
+        (
+            "curriculum.skip_finished",
+            1,
+            "writing_rl.curriculum.skip_finished is 1: it must be true or false",
         ),
         (
             "curriculum.validation_reference",

@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-#: Most questions of a batch. What follows an answer is work too, and should begin before all have theirs.
-MOST = 32
-
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -20,16 +17,18 @@ class Batches(Generic[T, R]):
     """
 
     def __init__(
-        self, send: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, gather_s: float = 0.0
+        self, send: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int, gather_s: float = 0.0
     ) -> None:
         """Has nothing to send yet.
 
         Args:
             send: Answers a batch, in its order.
+            most: Most questions of a batch.
             gather_s: Seconds that the first question of a batch waits for others; with 0 it goes out at once,
                 together with what is asked in the same moment.
         """
         self._send = send
+        self._most = most
         self._gather_s = gather_s
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._sending: asyncio.Task[None] | None = None
@@ -45,8 +44,8 @@ class Batches(Generic[T, R]):
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(self._gather_s if len(self._waiting) < MOST else 0)
-                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                await asyncio.sleep(self._gather_s if len(self._waiting) < self._most else 0)
+                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 try:
                     answers = await self._send([question for question, _ in batch])
                 except Exception as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from writing_rl.curriculum.beginning import check_beginning
 from writing_rl.curriculum.index_file import check_index, read_index
 from writing_rl.curriculum.lock import check_free
 from writing_rl.data.samples import Sample, read_samples, sample_keys
@@ -57,7 +58,7 @@ def check_run(config: DictConfig) -> None:
     check_served_judge(config, settings)
     check_outputs(config, settings)
     train = check_data(str(config.data.train_files), "train")
-    check_index_file(settings, train, str(config.data.train_files))
+    check_index_file(settings, train, str(config.data.train_files), str(config.trainer.resume_mode))
     test = check_data(str(config.data.val_files), "test")
     check_prompt_lengths(config, {str(config.data.train_files): train, str(config.data.val_files): test})
     check_judge(settings, train[0])
@@ -143,8 +144,8 @@ def check_data(path: str, split: str) -> list[Sample]:
     return samples
 
 
-def check_index_file(settings: Settings, samples: list[Sample], path: str) -> None:
-    """The index file belongs to the training data and covers it."""
+def check_index_file(settings: Settings, samples: list[Sample], path: str, resume_mode: str) -> None:
+    """The index file belongs to the training data, covers it, and is the one to begin with."""
     check_free(settings.index_file)
     keys = sample_keys(samples, path)
     references = {keys.key(sample.id, sample.index): len(sample.references) for sample in samples}
@@ -156,6 +157,9 @@ def check_index_file(settings: Settings, samples: list[Sample], path: str) -> No
             f"{settings.index_file} lacks {len(missing)} of {len(references)} samples, the first is id "
             f"{missing[0]}: complete it with scripts/create_index_file.py"
         )
+    if resume_mode == "disable":
+        starts = {keys.key(sample.id, sample.index): keys.start(sample) for sample in samples}
+        check_beginning(settings.index_file, settings.existing_index, indexes, starts)
 
 
 def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
+from writing_rl.curriculum.beginning import SETTING as BEGINNING
+from writing_rl.curriculum.beginning import Existing
 from writing_rl.curriculum.rules import GroupRule, Kind, Promotion, parse_validation_reference
 from writing_rl.errors import SettingError
 from writing_rl.judging.cache import CacheMode
@@ -63,6 +65,8 @@ class Settings:
     rewards: Rewards
     promotion: Promotion
     validation_reference: str | int
+    skip_finished: bool = False
+    existing_index: Existing = Existing.ASK
 
     @classmethod
     def from_config(cls, block: Mapping[str, Any]) -> Settings:
@@ -125,6 +129,8 @@ class Settings:
                 ),
             ),
             validation_reference=parse_validation_reference(curriculum["validation_reference"]),
+            existing_index=member(Existing, curriculum["existing_index"], BEGINNING),
+            skip_finished=_truth(curriculum, "skip_finished", "writing_rl.curriculum.skip_finished"),
         )
 
 
@@ -183,6 +189,12 @@ def _limit(judge: Mapping[str, Any], key: str, kind: type) -> Any:
     if not value:
         raise SettingError(f"writing_rl.judge.{key} is 0: set a number above it, or null for no limit")
     return value
+
+
+def _truth(block: Mapping[str, Any], key: str, setting: str) -> bool:
+    if not isinstance(block[key], bool):
+        raise SettingError(f"{setting} is {block[key]!r}: it must be true or false")
+    return block[key]
 
 
 def _number(block: Mapping[str, Any], key: str, kind: type, least: float, setting: str = "") -> Any:

@@ -23,7 +23,7 @@ from verl.protocol import DataProto
 
 from verl.utils.reward_score import writing_rl
 from writing_rl.batches import Batches
-from writing_rl.curriculum.owner import Assignment, Judged, Row, connect
+from writing_rl.curriculum.owner import Assignment, Judged, Row, assignments, connect, records
 from writing_rl.curriculum.rules import validation_index
 from writing_rl.data.samples import references_of
 from writing_rl.errors import BudgetSpent, JudgeError, Unscored
@@ -39,10 +39,6 @@ from writing_rl.judging.verdict import Outcome
 from writing_rl.judging.writing import Writing
 from writing_rl.settings import Settings
 
-#: Seconds for which outcomes are gathered before the owner is told of them: a message costs this process and
-#: the owner's a millisecond of CPU, a third of what a comparison costs. Nothing waits for it but the reward.
-GATHER_S = 0.05
-
 
 @dataclass(frozen=True)
 class _Rollout:
@@ -51,6 +47,7 @@ class _Rollout:
     Attributes:
         data_source, ground_truth, extra_info: Columns of its row in the data set.
         step: The step of the training that it belongs to.
+        session: Its number among the rollouts of its sample in that step, from 0.
         name: Unique among the rollouts of its step.
     """
 
@@ -58,6 +55,7 @@ class _Rollout:
     ground_truth: Mapping[str, Any]
     extra_info: Mapping[str, Any]
     step: int
+    session: int
     name: str
 
     @classmethod
@@ -67,6 +65,7 @@ class _Rollout:
             ground_truth=row["reward_model"]["ground_truth"],
             extra_info=row.get("extra_info") or {},
             step=int(row["global_steps"]),
+            session=int(row["session_id"]),
             name=f"{row['uid']}_{row['session_id']}",
         )
 
@@ -124,14 +123,14 @@ class ParallelRewardManager(RewardManagerBase):
         return connect()
 
     @functools.cached_property
-    def assigned(self) -> Batches[Row, Assignment]:
+    def assigned(self) -> Batches[tuple[Row, int], Assignment]:
         """What the owner assigns to rollouts."""
-        return Batches(self.owner.assign.remote)
+        return assignments(self.owner)
 
     @functools.cached_property
     def recorded(self) -> Batches[Judged, bool]:
         """What the owner is told of rollouts; its answer is whether judging has ended."""
-        return Batches(self.owner.record.remote, gather_s=GATHER_S)
+        return records(self.owner)
 
     @functools.cached_property
     def channel(self) -> Channel:
@@ -158,7 +157,7 @@ class ParallelRewardManager(RewardManagerBase):
         rollout = _Rollout.of(item.non_tensor_batch)
         # Two safeguards that a validation rollout never touches the training state: the phase of the run,
         # and the split that the row itself names.
-        reference, stopped = await self.assigned.ask(rollout.row)
+        reference, stopped = await self.assigned.ask((rollout.row, rollout.step))
         training = reference is not None and rollout.split != "test"
         if stopped:
             self.channel.close()
@@ -188,6 +187,11 @@ class ParallelRewardManager(RewardManagerBase):
     async def _score(
         self, rollout: _Rollout, response: str, reference: int, observe: Callable[[Comparison], None]
     ) -> dict[str, Any]:
+        """Asks the reward function; ours, or the user's own, which may leave any of the keywords to `**_`.
+
+        `step` and `session` say which rollout it is (see `_Rollout`). Ours has no use for them; one that
+        replays recorded outcomes knows by them what to answer.
+        """
         try:
             return await self.compute_score(
                 data_source=rollout.data_source,
@@ -195,6 +199,8 @@ class ParallelRewardManager(RewardManagerBase):
                 ground_truth=rollout.ground_truth,
                 extra_info=rollout.extra_info,
                 reference_index=reference,
+                step=rollout.step,
+                session=rollout.session,
                 judges=self.judges,
                 rules=self.settings.judge.rules,
                 rewards=self.settings.rewards,

@@ -1,9 +1,10 @@
 """The journal of a curriculum: every change of every sample's reference, `index_<experiment>.jsonl`.
 
-The first line is where it began, each other line one change:
+The first line is where it began; each other line is one change, or says that a run goes on from a checkpoint:
 
     {"step": 0, "why": "start", "indexes": {"0": 0, "1": 0}}
     {"step": 3, "id": "1", "from": 0, "to": 1, "why": "won"}
+    {"step": 2, "why": "resumed"}
 
 So every past state can be rebuilt. A step's lines are written before the index file is, and a kill may tear
 the last line: such a line counts as not written.
@@ -11,9 +12,10 @@ the last line: such a line counts as not written.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from writing_rl.curriculum.index_file import write_index
@@ -34,7 +36,7 @@ class Journal:
         self.path = journal_of(index_file)
 
     def begin(self, step: int, indexes: Mapping[str, int]) -> dict[str, int]:
-        """Brings journal and index file together at the start of a run.
+        """Brings journal and index file together where a run begins with the file.
 
         Where there is no journal, it begins with the file. Where a kill came between the lines of a step and
         the index file, the file is completed. Any other difference was made by a person, and is noted so.
@@ -49,22 +51,32 @@ class Journal:
         Raises:
             IndexFileError: The journal is damaged, or cannot be written.
         """
-        if not self.path.exists() or not self.path.stat().st_size:
-            self._append([{"step": step, "why": "start", "indexes": dict(indexes)}])
+        if not self._mend():
+            self._append([_start(step, indexes)])
             return dict(indexes)
-        self._mend()
         before, now = states_around_the_last_step(self.path)
         killed = self.path.stat().st_mtime_ns > self._index_file.stat().st_mtime_ns
         if killed and dict(indexes) == before != now:
             write_index(self._index_file, now)
             return now
-        moves = [
-            Move(key, now.get(key, 0), index, "manual")
-            for key, index in indexes.items()
-            if now.get(key, 0) != index or key not in now
-        ]
-        self.append(step, moves)
+        self.append(step, _moves(now, indexes, "manual"))
         return dict(indexes)
+
+    def resume(self, step: int, indexes: Mapping[str, int]) -> None:
+        """Notes that a run goes on from a checkpoint, whatever the index file holds by now.
+
+        Args:
+            step: The checkpoint's.
+            indexes: What the checkpoint keeps.
+
+        Raises:
+            IndexFileError: The journal is damaged, or cannot be written.
+        """
+        if not self._mend():
+            self._append([_start(step, indexes)])
+            return
+        moves = _moves(rebuild(read_journal(self.path)), indexes, "restored")
+        self._append([{"step": step, "why": "resumed"}, *_lines(step, moves)])
 
     def append(self, step: int, moves: Iterable[Move]) -> None:
         """Notes the changes of a step; they are on the disk when this returns.
@@ -72,12 +84,7 @@ class Journal:
         Raises:
             IndexFileError: The journal cannot be written.
         """
-        self._append(
-            [
-                {"step": step, "id": move.key, "from": move.before, "to": move.after, "why": move.why}
-                for move in moves
-            ]
-        )
+        self._append(_lines(step, moves))
 
     def _append(self, entries: list[dict[str, object]]) -> None:
         if not entries:
@@ -92,13 +99,41 @@ class Journal:
         except OSError as error:
             raise IndexFileError(f"{self.path} cannot be written: {error.strerror or error}") from error
 
-    def _mend(self) -> None:
-        """Takes a torn last line away, so that the next one begins a line of its own."""
-        with open(self.path, "rb+") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                file.truncate(whole)
+    def _mend(self) -> bool:
+        """Takes a torn last line away, so that the next one begins a line of its own.
+
+        Returns:
+            Whether a line is left.
+        """
+        try:
+            with open(self.path, "rb+") as file:
+                content = file.read()
+                whole = content.rfind(b"\n") + 1
+                if whole < len(content):
+                    file.truncate(whole)
+                return whole > 0
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise IndexFileError(f"{self.path} cannot be read: {error.strerror or error}") from error
+
+
+def _start(step: int, indexes: Mapping[str, int]) -> dict[str, object]:
+    return {"step": step, "why": "start", "indexes": dict(indexes)}
+
+
+def _lines(step: int, moves: Iterable[Move]) -> list[dict[str, object]]:
+    return [
+        {"step": step, "id": move.key, "from": move.before, "to": move.after, "why": move.why}
+        for move in moves
+    ]
+
+
+def _moves(before: Mapping[str, int], after: Mapping[str, int], why: str) -> list[Move]:
+    """What leads from one state to another; a sample that is new comes from its first reference."""
+    return [
+        Move(key, before.get(key, 0), index, why) for key, index in after.items() if before.get(key) != index
+    ]
 
 
 def journal_of(index_file: str | Path) -> Path:
@@ -131,33 +166,37 @@ def _entry(line: str) -> dict[str, object] | None:
     """A line's entry, or None where it is damaged."""
     try:
         entry = json.loads(line)
-        start = entry["why"] == "start"
-        sound = isinstance(entry["indexes"], dict) if start else isinstance(entry["to"], int)
+        if entry["why"] == "start":
+            sound = isinstance(entry["indexes"], dict)
+        else:
+            sound = entry["why"] == "resumed" or isinstance(entry["to"], int)
         return entry if sound and isinstance(entry["step"], int) else None
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def rebuild(entries: Iterable[Mapping[str, object]], until_step: int | None = None) -> dict[str, int]:
+def rebuild(entries: Sequence[Mapping[str, object]], until_step: int | None = None) -> dict[str, int]:
     """The state that a journal leads to.
 
     Args:
         entries: The journal's, in their order.
-        until_step: The last step that counts; None counts all. A run that went back to an earlier step is
-            followed the way it went.
+        until_step: The state after this step; None is the last one. A run that went back to an earlier step
+            is followed the way it went, so the last time that it took this step counts.
 
     Returns:
         Index by sample key.
     """
     indexes: dict[str, int] = {}
-    for entry in entries:
-        if until_step is not None and int(str(entry["step"])) > until_step:
-            continue
+    last = len(entries)
+    if until_step is not None:
+        while last and int(str(entries[last - 1]["step"])) > until_step:
+            last -= 1
+    for entry in itertools.islice(entries, last):
         if entry["why"] == "start":
             start = entry["indexes"]
             assert isinstance(start, dict)
             indexes = dict(start)
-        else:
+        elif "id" in entry:
             indexes[str(entry["id"])] = int(str(entry["to"]))
     return indexes
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import ray
-
+from writing_rl.batches import Batches
 from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.journal import Journal
 from writing_rl.curriculum.lock import RunLock
 from writing_rl.curriculum.rules import Promotion
-from writing_rl.curriculum.state import Curriculum, Saved
+from writing_rl.curriculum.shared_file import Found, SharedIndexFile
+from writing_rl.curriculum.state import Curriculum, Move, Saved
 from writing_rl.data.samples import SampleKeys
 from writing_rl.judging import writing
 from writing_rl.judging.breaker import Breaker
@@ -21,7 +23,13 @@ from writing_rl.judging.compare import Comparison
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.writing import Writing
 
+if TYPE_CHECKING:
+    import ray
+
 NAME = "writing_rl_reference_owner"
+
+#: Samples that a message about edits names.
+MOST_NAMED = 10
 
 
 class Assignment(NamedTuple):
@@ -86,7 +94,8 @@ class End(NamedTuple):
 class ReferenceOwner:
     """Keeps what there can be only one of in a run: curriculum and index file, and whether judging goes on.
 
-    See `Curriculum` and `Breaker` for the meaning of each call.
+    See `Curriculum` and `Breaker` for the meaning of each call. Files are read and written in a thread, so
+    that those who judge never wait for a disk.
     """
 
     def __init__(
@@ -98,7 +107,8 @@ class ReferenceOwner:
         promotion: Promotion,
         breaker: Breaker,
     ) -> None:
-        self._path = path
+        self._path = Path(path)
+        self._references = references
         self._keys = keys
         self._lock = RunLock(path)
         self._lock.acquire()
@@ -106,13 +116,21 @@ class ReferenceOwner:
         self._curriculum = Curriculum(references, indexes, promotion)
         self._breaker = breaker
         self._usage: dict[int, list[Usage]] = defaultdict(list)
-        self._writing: dict[int, list[Writing]] = defaultdict(list)
+        self._writing_figures: dict[int, list[Writing]] = defaultdict(list)
         self._validating = False
         self._complete = False
+        self._file: SharedIndexFile | None = None
+        self._writing = asyncio.Lock()
 
-    def assign(self, rows: Sequence[Row]) -> list[Assignment]:
-        """What rollouts of some samples are to be compared with."""
-        return [Assignment(self._current(row), self._breaker.cause is not None) for row in rows]
+    def assign(self, asked: Sequence[tuple[Row, int]]) -> list[Assignment]:
+        """What rollouts are to be compared with.
+
+        Args:
+            asked: The sample and the step of each.
+        """
+        return [
+            Assignment(self._reference(row, step), self._breaker.cause is not None) for row, step in asked
+        ]
 
     def record(self, rollouts: Sequence[Judged]) -> list[bool]:
         """Notes what came of some rollouts; telling it twice moves nobody twice.
@@ -126,7 +144,7 @@ class ReferenceOwner:
                 key, outcome = self._keys.key(judged.row.id, judged.row.index), judged.comparison.outcome
                 if self._curriculum.record(judged.step, key, judged.rollout, outcome):
                     self._usage[judged.step].append(Usage.of(judged.comparison))
-                    self._writing[judged.step].append(judged.writing)
+                    self._writing_figures[judged.step].append(judged.writing)
         return [self._breaker.cause is not None] * len(rollouts)
 
     def stop(self, cause: str, complete: bool = False) -> None:
@@ -148,66 +166,102 @@ class ReferenceOwner:
         """Tells whether what is judged from now on is validation."""
         self._validating = validating
 
-    def commit(self, step: int) -> dict[str, float]:
-        """Ends a step and writes the file.
+    async def look(self, step: int) -> None:
+        """Takes up what a person has changed in the file since the last step.
+
+        Args:
+            step: The last step that is complete.
+
+        Raises:
+            IndexFileError: Journal or file cannot be written.
+        """
+        async with self._writing:
+            if self._file is not None:
+                await self._settle(step, await asyncio.to_thread(self._file.look))
+
+    async def commit(self, step: int) -> dict[str, float]:
+        """Ends a step; when this returns, journal and file are on the disk.
 
         Returns:
             The step's figures under the names of the README's table "Logged metrics".
 
         Raises:
-            IndexFileError: The file cannot be written.
+            IndexFileError: Journal or file cannot be written.
         """
-        report = self._curriculum.commit(step)
-        if report.moves:
-            self._journal.append(step, report.moves)
-            write_index(self._path, self._curriculum.indexes)
+        await self.look(step)
+        async with self._writing:
+            report = self._curriculum.commit(step)
+            await self._write(step, report.moves)
         usage = Usage.total(self._usage.pop(step, []))
-        texts = self._writing.pop(step, [])
-        for figures in (self._usage, self._writing):
+        texts = self._writing_figures.pop(step, [])
+        for figures in (self._usage, self._writing_figures):
             for stale in [other for other in figures if other < step]:
                 del figures[stale]
         return {**report.metrics(), **usage.metrics(), **writing.metrics(texts)}
 
-    def begin(self, step: int, total_steps: int) -> None:
-        """Begins a run, once it is known where it begins; brings file and journal together.
+    async def begin(self, step: int, total_steps: int, saved: Saved | None = None) -> int:
+        """Begins a run, once it is known where it begins; brings file, journal and curriculum together.
 
         Args:
             step: The last step that is complete, 0 in a new run.
             total_steps: Steps of the whole training.
+            saved: The state of that step, which counts whatever the file holds; None: the file counts.
+
+        Returns:
+            How many samples stand elsewhere than the file had them.
 
         Raises:
-            IndexFileError: The journal is damaged, or cannot be written.
+            IndexFileError: The journal is damaged, or a file cannot be written.
         """
         self._curriculum.total_steps = total_steps
-        self._join(step)
+        if saved is None:
+            indexes = self._journal.begin(step, self._curriculum.indexes)
+            moved = self._curriculum.restore(replace(self._curriculum.save(), indexes=indexes))
+        else:
+            moved = self._curriculum.restore(saved)
+            self._journal.resume(step, self._curriculum.indexes)
+            write_index(self._path, self._curriculum.indexes)
+        self._file = SharedIndexFile(self._path, self._curriculum.indexes, self._references)
+        await self.look(step)
+        return len(moved)
 
     def save(self) -> Saved:
         """What a checkpoint keeps."""
         return self._curriculum.save()
 
-    def restore(self, step: int, saved: Saved) -> int:
-        """Takes a checkpoint's state over, and writes the file.
+    def finished(self) -> list[str]:
+        """The samples that have beaten their last reference."""
+        return sorted(self._curriculum.finished)
 
-        Args:
-            step: The checkpoint's.
-            saved: What it keeps.
+    async def _write(self, step: int, moves: Sequence[Move]) -> None:
+        """Puts moves on the disk: first into the journal, so that a kill in between can be made good."""
+        if moves and self._file is not None:
+            await asyncio.to_thread(self._journal.append, step, moves)
+            await self._settle(step, await asyncio.to_thread(self._file.write, moves))
 
-        Returns:
-            How many samples stand elsewhere than the file had them.
-        """
-        self._join(step)
-        moves = self._curriculum.restore(saved)
-        self._journal.append(step, moves)
-        write_index(self._path, self._curriculum.indexes)
-        return len(moves)
+    async def _settle(self, step: int, found: Found) -> None:
+        """Takes up what others made of the file, also while we write it."""
+        while found and self._file is not None:
+            if found.fault:
+                print(f"[writing-rl] {found.fault}. The run goes on with its last good state.", flush=True)
+            moves = self._curriculum.edit(found.edits)
+            if moves:
+                print(
+                    f"[writing-rl] by hand in {self._path}, from step {step + 1} on: {_named(moves)}",
+                    flush=True,
+                )
+                await asyncio.to_thread(self._journal.append, step, moves)
+            found = await asyncio.to_thread(self._file.write, moves)
 
-    def _join(self, step: int) -> None:
-        """Brings journal, file and curriculum together: a kill may have come between the first two."""
-        indexes = self._journal.begin(step, self._curriculum.indexes)
-        self._curriculum.restore(replace(self._curriculum.save(), indexes=indexes))
+    def _reference(self, row: Row, step: int) -> int | None:
+        if self._validating:
+            return None
+        return self._curriculum.assign(step, self._keys.key(row.id, row.index))
 
-    def _current(self, row: Row) -> int | None:
-        return None if self._validating else self._curriculum.current(self._keys.key(row.id, row.index))
+
+def _named(moves: Sequence[Move]) -> str:
+    named = ", ".join(f"{move.key}: {move.before} -> {move.after}" for move in moves[:MOST_NAMED])
+    return named + (f" and {len(moves) - MOST_NAMED} more" if len(moves) > MOST_NAMED else "")
 
 
 def start_owner(*args: Any) -> ray.actor.ActorHandle:
@@ -215,6 +269,8 @@ def start_owner(*args: Any) -> ray.actor.ActorHandle:
 
     It gets no restarts: a new owner would not know the outcomes of the step, so its death ends the run.
     """
+    import ray
+
     return ray.remote(ReferenceOwner).options(name=NAME, num_cpus=0, max_restarts=0).remote(*args)
 
 
@@ -224,4 +280,20 @@ def connect() -> ray.actor.ActorHandle:
     Raises:
         ValueError: There is none.
     """
+    import ray
+
     return ray.get_actor(NAME)
+
+
+def assignments(owner: ray.actor.ActorHandle) -> Batches[tuple[Row, int], Assignment]:
+    """A process's way to ask for assignments. What follows one is work, and begins before all have theirs."""
+    return Batches(owner.assign.remote, most=32)
+
+
+def records(owner: ray.actor.ActorHandle) -> Batches[Judged, bool]:
+    """A process's way to tell outcomes.
+
+    Outcomes are gathered for a moment: a message costs this process and the owner's a millisecond of CPU, a
+    third of what a comparison costs, and nothing waits for it but the reward.
+    """
+    return Batches(owner.record.remote, most=256, gather_s=0.05)

@@ -5,13 +5,17 @@ No Ray, no files, no clock: `owner` puts this behind an actor and writes what it
 
 from __future__ import annotations
 
+import operator
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from writing_rl.curriculum.rules import Kind, Promotion, Standing, scheduled_index
 from writing_rl.judging.verdict import Outcome
+
+#: Quantiles of the reference index that are metrics, in percent.
+QUANTILES = (10, 50, 90)
 
 
 class Move(NamedTuple):
@@ -21,7 +25,7 @@ class Move(NamedTuple):
         key: The sample.
         before: The index of its reference before.
         after: The index after.
-        why: `won`, `lost`, `schedule` or `restored`.
+        why: `won`, `lost`, `schedule`, `manual` (a person changed it) or `restored` (from a checkpoint).
     """
 
     key: str
@@ -37,16 +41,18 @@ class StepReport:
     Attributes:
         step: The training step.
         outcomes: Number of rollouts by outcome.
+        outcomes_at: The same by index of the reference that they met.
         moves: The samples that moved.
-        mean_index: Mean reference index over all samples, after the step.
+        samples_at: Number of samples by index of their reference, after the step.
         last: Share of samples whose reference is their last, after the step.
         finished: Share of samples that have beaten their last reference.
     """
 
     step: int
     outcomes: Mapping[Outcome, int]
+    outcomes_at: Mapping[int, Mapping[Outcome, int]]
     moves: Sequence[Move]
-    mean_index: float
+    samples_at: Mapping[int, int]
     last: float
     finished: float
 
@@ -57,15 +63,42 @@ class StepReport:
             f"writing_rl/{outcome.value}_rate": self.outcomes.get(outcome, 0) / rollouts if rollouts else 0.0
             for outcome in Outcome
         }
+        won_at = {
+            f"writing_rl/win_rate_at/{index}": outcomes.get(Outcome.WIN, 0) / scored
+            for index, outcomes in sorted(self.outcomes_at.items())
+            if (scored := sum(outcomes.values()) - outcomes.get(Outcome.UNSCORED, 0))
+        }
         up = sum(move.after > move.before for move in self.moves)
         return {
             **rates,
-            "writing_rl/reference_index/mean": self.mean_index,
+            **won_at,
+            **spread_metrics(self.samples_at),
             "writing_rl/reference_index/last_share": self.last,
             "writing_rl/reference_index/finished_share": self.finished,
             "writing_rl/promotions": float(up),
             "writing_rl/demotions": float(len(self.moves) - up),
         }
+
+
+def spread_metrics(samples_at: Mapping[int, int]) -> dict[str, float]:
+    """Mean, quantiles and histogram of the reference index over all samples.
+
+    Args:
+        samples_at: Number of samples by index.
+    """
+    indexes = sorted(samples_at)
+    samples = sum(samples_at.values())
+    figures = {"mean": sum(index * count for index, count in samples_at.items()) / samples}
+    for percent in QUANTILES:
+        # The lowest index that at least this share of the samples does not exceed.
+        below = 0
+        for index in indexes:
+            below += samples_at[index]
+            if 100 * below >= percent * samples:
+                figures[f"p{percent}"] = float(index)
+                break
+    shares = {f"share_at/{index}": samples_at.get(index, 0) / samples for index in range(indexes[-1] + 1)}
+    return {f"writing_rl/reference_index/{name}": value for name, value in {**figures, **shares}.items()}
 
 
 @dataclass(frozen=True)
@@ -86,8 +119,10 @@ class Saved:
 class Curriculum:
     """Which reference every sample meets.
 
-    A sample's index changes in `commit` only, so all rollouts of a step meet the same reference, whichever
-    worker judges them and whenever.
+    The first rollout of a sample in a step fixes the reference that all rollouts of that group meet,
+    whichever worker judges them and whenever, also where steps overlap. What a group did with a reference
+    that is no longer its sample's, because another step or a person has moved the sample meanwhile, moves
+    nobody.
 
     Attributes:
         indexes: The index of each sample's current reference, by key.
@@ -113,17 +148,23 @@ class Curriculum:
         self._promotion = promotion
         self._streaks: dict[str, int] = {}  # those that are not 0
         self._finished: set[str] = set()
-        self._outcomes: dict[int, dict[str, dict[str, Outcome]]] = defaultdict(dict)
-        self._sum = sum(self.indexes.values())
-        self._last = sum(self._is_last(key) for key in self.indexes)
+        self._groups: dict[int, dict[str, _Group]] = defaultdict(dict)
+        self._samples_at = Counter(self.indexes.values())
+        lasts = map((-1).__add__, references.values())
+        self._last = sum(map(operator.eq, self.indexes.values(), lasts))  # whose reference is their last
 
-    def current(self, key: str) -> int:
-        """The index of a sample's current reference.
+    def assign(self, step: int, key: str) -> int:
+        """The index of the reference that a sample's rollouts meet in a step.
 
         Raises:
             KeyError: There is no such sample.
         """
-        return self.indexes[key]
+        return self._group(step, key).reference
+
+    @property
+    def finished(self) -> Set[str]:
+        """The samples that have beaten their last reference."""
+        return self._finished
 
     def record(self, step: int, key: str, rollout: str, outcome: Outcome) -> bool:
         """Notes the outcome of one rollout; telling it twice changes nothing.
@@ -137,7 +178,7 @@ class Curriculum:
         Returns:
             Whether it was not told before.
         """
-        outcomes = self._outcomes[step].setdefault(key, {})
+        outcomes = self._group(step, key).outcomes
         new = rollout not in outcomes
         outcomes[rollout] = outcome
         return new
@@ -150,22 +191,40 @@ class Curriculum:
         Args:
             step: The step whose sampling has ended.
         """
-        groups = self._outcomes.pop(step, {})
-        for stale in [other for other in self._outcomes if other < step]:
-            del self._outcomes[stale]
+        groups = self._groups.pop(step, {})
+        for stale in [other for other in self._groups if other < step]:
+            del self._groups[stale]
         moves: list[Move] = []
         if self._promotion.kind is Kind.DYNAMIC:
-            moves = [move for key, rollouts in groups.items() if (move := self._judged(key, rollouts))]
+            moves = [move for key, group in groups.items() if (move := self._judged(key, group))]
         elif self._promotion.kind is Kind.STATIC:
             moves = self._scheduled(step)
+        outcomes_at: dict[int, Counter[Outcome]] = defaultdict(Counter)
+        for group in groups.values():
+            outcomes_at[group.reference].update(group.outcomes.values())
         return StepReport(
             step=step,
-            outcomes=Counter(outcome for rollouts in groups.values() for outcome in rollouts.values()),
+            outcomes=sum(outcomes_at.values(), Counter()),
+            outcomes_at=outcomes_at,
             moves=moves,
-            mean_index=self._sum / len(self.indexes),
+            samples_at={index: count for index, count in self._samples_at.items() if count},
             last=self._last / len(self.indexes),
             finished=len(self._finished) / len(self.indexes),
         )
+
+    def edit(self, indexes: Mapping[str, int]) -> list[Move]:
+        """Moves samples as a person has it; they begin anew there. Returns those that this moves.
+
+        Args:
+            indexes: The new index of each sample that was changed, by key; all of them are possible.
+        """
+        moves = [
+            self._move(key, index, "manual") for key, index in indexes.items() if index != self.indexes[key]
+        ]
+        for move in moves:
+            self._streaks.pop(move.key, None)
+            self._finished.discard(move.key)
+        return moves
 
     def save(self) -> Saved:
         """The state that a checkpoint keeps."""
@@ -184,13 +243,21 @@ class Curriculum:
                     moves.append(self._move(key, after, "restored"))
         self._streaks = {key: streak for key, streak in saved.streaks.items() if key in self._references}
         self._finished = {key for key in saved.finished if key in self._references}
-        self._outcomes.clear()
+        self._groups.clear()
         return moves
 
-    def _judged(self, key: str, rollouts: Mapping[str, Outcome]) -> Move | None:
+    def _group(self, step: int, key: str) -> _Group:
+        groups = self._groups[step]
+        if key not in groups:
+            groups[key] = _Group(self.indexes[key])
+        return groups[key]
+
+    def _judged(self, key: str, group: _Group) -> Move | None:
         """Moves a sample as its rollouts have it."""
+        if group.reference != self.indexes[key]:
+            return None
         before = Standing(self.indexes[key], self._streaks.get(key, 0), key in self._finished)
-        after = self._promotion.after(before, self._references[key], list(rollouts.values()))
+        after = self._promotion.after(before, self._references[key], list(group.outcomes.values()))
         self._streaks.pop(key, None)
         if after.streak:
             self._streaks[key] = after.streak
@@ -209,11 +276,22 @@ class Curriculum:
 
     def _move(self, key: str, after: int, why: str) -> Move:
         move = Move(key, self.indexes[key], after, why)
-        self._last -= self._is_last(key)
-        self._sum += after - move.before
+        last = self._references[key] - 1
+        self._last += (after == last) - (move.before == last)
+        self._samples_at[move.before] -= 1
+        self._samples_at[after] += 1
         self.indexes[key] = after
-        self._last += self._is_last(key)
         return move
 
-    def _is_last(self, key: str) -> bool:
-        return self.indexes[key] == self._references[key] - 1
+
+@dataclass
+class _Group:
+    """The rollouts of a sample in a step.
+
+    Attributes:
+        reference: The index of the reference that they meet.
+        outcomes: By name of the rollout.
+    """
+
+    reference: int
+    outcomes: dict[str, Outcome] = field(default_factory=dict)

@@ -15,9 +15,11 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
 
+from writing_rl.curriculum.beginning import beginning
 from writing_rl.curriculum.index_file import read_index
 from writing_rl.curriculum.owner import start_owner
 from writing_rl.curriculum.saved import read_saved, write_saved
+from writing_rl.curriculum.state import Saved
 from writing_rl.data.samples import read_samples, sample_keys
 from writing_rl.errors import RunComplete, RunStopped
 from writing_rl.judging.breaker import Breaker
@@ -26,6 +28,7 @@ from writing_rl.judging.run_slots import start_slots
 from writing_rl.judging.spent import read_spent, spent_file, totals, write_spent
 from writing_rl.settings import Settings
 from writing_rl.trainer.replay import NothingScored, ScoredReplayBuffer
+from writing_rl.trainer.sampler import rows_by_key, take_over
 
 
 @register_trainer("writing_rl")
@@ -38,6 +41,7 @@ class WritingTrainer(PPOTrainerSync):
 
     global_steps: int
     train_dataloader: Any
+    train_dataset: Any
 
     def __init__(self, config: DictConfig) -> None:
         # verl compares the mode with "sync" in several places and takes any other name for an asynchronous
@@ -49,13 +53,21 @@ class WritingTrainer(PPOTrainerSync):
         keys = sample_keys(samples, config.data.train_files)
         references = {keys.key(sample.id, sample.index): len(sample.references) for sample in samples}
         indexes = read_index(settings.index_file)
+        self._settings = settings
+        self._starts = {keys.key(sample.id, sample.index): keys.start(sample) for sample in samples}
         breaker = Breaker(settings.judge.max_unscored_share, settings.judge.unscored_window)
         self.owner = start_owner(settings.index_file, keys, references, indexes, settings.promotion, breaker)
         self._spent_file = spent_file(settings.log_dir)
         spent = read_spent(self._spent_file)
         self.slots = start_slots(settings.judge.parallel, settings.judge.limits, spent)
         self._step_figures: dict[str, float] = {}
+        self._keys = keys
         super().__init__(config)
+
+    def _init_dataloader(self) -> None:
+        super()._init_dataloader()
+        self._sampler = take_over(self.train_dataloader, self.config.data.train_batch_size)
+        self._rows = rows_by_key(self.train_dataset, self._keys) if self._settings.skip_finished else {}
 
     def _build_replay_buffer(self) -> ScoredReplayBuffer:
         buffer = super()._build_replay_buffer()
@@ -67,10 +79,12 @@ class WritingTrainer(PPOTrainerSync):
 
         Raises:
             RunStopped: The run was ended on purpose. Its last complete step is saved.
-        RunComplete: Its budget is spent. Likewise.
+            RunComplete: Its budget is spent. Likewise.
         """
+        self._begin_curriculum()
+        # Before the loader is asked for its state, which makes its processes draw their first batches.
+        self._leave_out_finished()
         self._note_complete_step()
-        ray.get(self.owner.begin.remote(self.global_steps, self.total_training_steps))
         try:
             super().fit(agent_loop_manager)
         except RunStopped as stopped:
@@ -108,6 +122,11 @@ class WritingTrainer(PPOTrainerSync):
             print(f"[writing-rl] step {self.global_steps}: nothing to learn from ({nothing})", flush=True)
             return nothing.batch
 
+    def on_step_begin(self) -> None:
+        ray.get(self.owner.look.remote(self.global_steps - 1))
+        self._leave_out_finished()
+        super().on_step_begin()
+
     def on_sample_end(self) -> None:
         super().on_sample_end()
         # Before the step's promotions: a step that is not finished leaves nothing behind.
@@ -118,6 +137,12 @@ class WritingTrainer(PPOTrainerSync):
     def on_step_end(self) -> None:
         super().on_step_end()
         self._note_complete_step()
+
+    def _leave_out_finished(self) -> None:
+        if self._settings.skip_finished:
+            finished = ray.get(self.owner.finished.remote())
+            # verl may have taken overlong prompts out of the data set.
+            self._sampler.leave_out([self._rows[key] for key in finished if key in self._rows])
 
     def _end_if_stopped(self) -> None:
         end = ray.get(self.owner.stopped.remote())
@@ -180,12 +205,20 @@ class WritingTrainer(PPOTrainerSync):
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
         if self.global_steps == 0:
+            self._resumed, self._saved = "where it began", self._beginning()
             return
         folder = self.config.trainer.resume_from_path
         if self.config.trainer.resume_mode != "resume_path":
             folder = str(self._checkpoint_folder())
-        moved = ray.get(self.owner.restore.remote(self.global_steps, read_saved(Path(folder))))
-        print(
-            f"[writing-rl] the curriculum goes on from {folder}"
-            + (f"; the index file had {moved} samples elsewhere" if moved else "")
-        )
+        self._resumed, self._saved = str(folder), read_saved(Path(folder))
+
+    def _beginning(self) -> Saved | None:
+        resumes = self.config.trainer.resume_mode != "disable"
+        settings = self._settings
+        return beginning(settings.index_file, settings.existing_index, self._starts, resumes=resumes)
+
+    def _begin_curriculum(self) -> None:
+        moved = ray.get(self.owner.begin.remote(self.global_steps, self.total_training_steps, self._saved))
+        if self._saved is not None:
+            elsewhere = f"; the index file had {moved} samples elsewhere" if moved else ""
+            print(f"[writing-rl] the curriculum goes on from {self._resumed}{elsewhere}", flush=True)
