@@ -35,6 +35,13 @@ def _share(*numbers: int) -> float:
     return int.from_bytes(digest[:4], "big") / 2**32
 
 
+def _hangs(step: int, file: Path) -> bool:
+    try:
+        return step == int(file.read_text())
+    except FileNotFoundError:
+        return False
+
+
 async def compute_score(
     *,
     ground_truth: Mapping[str, Any],
@@ -51,15 +58,16 @@ async def compute_score(
         reference_index: The sample's current reference.
         step: The step of the training.
         session: The rollout's number in its group.
-        hang_file: Names the step that never ends, in which every second rollout of a group waits for ever;
-            where there is no such file, all steps end.
+        hang_file: Names the step that does not end, in which every second rollout of a group waits for as
+            long as it does.
 
     Raises:
         Unscored: The outcome is one without a verdict.
     """
-    if session % 2 and Path(hang_file).exists() and step == int(Path(hang_file).read_text()):
+    if session % 2 and _hangs(step, Path(hang_file)):
         print(f"{HANGS} {step}", flush=True)
-        await asyncio.Event().wait()
+        while _hangs(step, Path(hang_file)):
+            await asyncio.sleep(0.1)
     outcome = draw(int(ground_truth["id"]), step, reference_index, session)
     if outcome == "unscored":
         raise Unscored("drawn")

@@ -1,4 +1,5 @@
-"""A run that goes on from a checkpoint has the curriculum of one that was never interrupted.
+"""A run that goes on from a checkpoint has the curriculum of one that was never interrupted, and people may
+edit the curriculum of one that is going on.
 
 All runs here are fed the same outcomes, see `drawn_outcomes`. An epoch has three steps of five samples: the
 checkpoint of step 2 lies within an epoch, and that of step 6 at the end of one.
@@ -10,6 +11,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +96,13 @@ def command(folder: Path) -> list[str]:
 
 def hang_file(folder: Path) -> Path:
     return folder / "hang_in_step"
+
+
+def hang_in(folder: Path, step: int) -> None:
+    """Has a run wait in a step, and go on with the one that it waits in."""
+    temporary = hang_file(folder).with_suffix(".new")
+    temporary.write_text(str(step))
+    temporary.replace(hang_file(folder))
 
 
 def kill(run: Run) -> None:
@@ -183,7 +193,7 @@ def test_a_run_killed_in_the_middle_of_a_step_goes_on_as_if_it_had_not_been(
     resumed_from: int,
 ):
     overrides = [*command(tmp_path), f"trainer.save_freq={save_freq}"]
-    hang_file(tmp_path).write_text(str(killed_in))
+    hang_in(tmp_path, killed_in)
     killed = start_training(*overrides)
     killed.wait_for_line(f"{drawn_outcomes.HANGS} {killed_in}")
     kill(killed)
@@ -210,3 +220,34 @@ def test_a_run_that_goes_back_to_an_older_checkpoint_takes_the_same_course_again
         folder=whole_folder,
     )
     assert_resumed(back, 2, file, whole)
+
+
+def test_an_edit_during_a_run_counts_and_a_faulty_one_does_no_harm(
+    start_training: Callable[..., Run], tmp_path: Path
+):
+    hang_in(tmp_path, 2)
+    run = start_training(*command(tmp_path), "trainer.total_training_steps=5")
+    run.wait_for_line(f"{drawn_outcomes.HANGS} 2")
+    index_file = index_of(tmp_path)
+    before = read_index(index_file)
+    index_script = Path(__file__).parents[2] / "scripts" / "index.py"
+    edits = {key: 4 - index for key, index in before.items() if 4 - index != index}
+    edit = [sys.executable, str(index_script), "set", *(f"{key}={index}" for key, index in edits.items())]
+    subprocess.run([*edit, "--experiment", "trial"], cwd=tmp_path, check=True)
+    hang_in(tmp_path, 4)
+    run.wait_for_line(f"{drawn_outcomes.HANGS} 4")
+    index_file.write_text('{"0": 99}')
+    hang_file(tmp_path).unlink()
+    assert run.wait() == 0, run.story
+    assert f"by hand in {index_file}, from step 3 on: " in run.output
+    assert f"{index_file}, id 0: the index is 99" in run.output
+    assert [file.read_text() for file in index_file.parent.glob("*.faulty-*.json")] == ['{"0": 99}']
+    journal = read_journal(journal_of(index_file))
+    manual = [entry for entry in journal if entry["why"] == "manual"]
+    assert {str(entry["id"]): entry["to"] for entry in manual} == edits
+    assert {entry["step"] for entry in manual} == {2}
+    assert rebuild(journal, 2) == {**before, **edits}
+    assert rebuild(journal) == read_index(index_file)
+    met = course_of(tmp_path).met
+    assert {reference for step, id, reference, _ in met if step == 2} <= set(before.values())
+    assert all(reference == rebuild(journal, 2)[str(id)] for step, id, reference, _ in met if step == 3)

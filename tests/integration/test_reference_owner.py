@@ -38,7 +38,7 @@ def index_file(tmp_path: Path) -> Path:
 
 def judged(key: int, step: int) -> Judged:
     """A rollout of training that won."""
-    return Judged(Row(key, key), step, "u_0", True, Comparison(Outcome.WIN), Writing(3, 0.0))
+    return Judged.of(Row(key, key), step, "u_0", True, Comparison(Outcome.WIN), Writing(3, 0.0))
 
 
 def owner(index_file: Path) -> ReferenceOwner:

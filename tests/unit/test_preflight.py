@@ -169,16 +169,25 @@ def check_indexes(
     """Checks an index file of a given content against three samples of three references each."""
     path = write_parquet(tmp_path / "train.parquet", [make_row(number) for number in (3, 5, 8)])
 
-    def check(indexes: dict[str, int] | None) -> None:
+    def check(indexes: dict[str, int] | None, resume_mode: str = "auto") -> None:
         if indexes is not None:
             write_index(settings.index_file, indexes)
-        preflight.check_index_file(settings, read_samples(path), str(path), "auto")
+        preflight.check_index_file(settings, read_samples(path), str(path), resume_mode)
 
     return check
 
 
 def test_an_index_file_that_covers_the_data_passes(check_indexes: Callable[..., None]) -> None:
     check_indexes({"3": 0, "5": 2, "8": 1})
+    check_indexes({"3": 0, "5": 0, "8": 0}, "disable")
+
+
+def test_not_resuming_with_an_index_file_that_has_moved_on_asks(check_indexes: Callable[..., None]) -> None:
+    message = message_of(SettingError, check_indexes, {"3": 0, "5": 2, "8": 1}, "disable")
+    assert (
+        "2 of 3 samples have moved on: set writing_rl.curriculum.existing_index to keep or to reset"
+        in message
+    )
 
 
 @pytest.mark.parametrize(

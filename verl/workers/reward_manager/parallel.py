@@ -177,9 +177,7 @@ class ParallelRewardManager(RewardManagerBase):
                 texts={"response": response, "reference": rollout.references[reference]},
             )
             writing = Writing.of(strip_thinking(response))
-            judged = Judged(
-                rollout.row, rollout.step, rollout.name, training, comparison.without_texts(), writing
-            )
+            judged = Judged.of(rollout.row, rollout.step, rollout.name, training, comparison, writing)
             if await self.recorded.ask(judged):
                 self.channel.close()
         return _report(result)

@@ -68,7 +68,7 @@ def judged(id: int, step: int, rollout: str, outcome: Outcome = Outcome.WIN) -> 
     answer = Answer("", prompt_tokens=4000, completion_tokens=300, latency_s=1.5)
     call = Call("judge", Verdict.B, answer, Verdict.B)
     comparison = Comparison(outcome, votes=(outcome,), calls=(call,))
-    return Judged(Row(id, id), step, rollout, True, comparison, Writing(1500, 0.01))
+    return Judged.of(Row(id, id), step, rollout, True, comparison, Writing(1500, 0.01))
 
 
 def open_owner(path: Path) -> ReferenceOwner:
@@ -152,7 +152,7 @@ class RateFigures:
     lost: int
 
 
-def measure_rate(workers: int = 8, outcomes: int = 100_000, steps: int = 10) -> RateFigures:
+def measure_rate(workers: int = 8, outcomes: int = 100_000, steps: int = 4) -> RateFigures:
     """Has reward workers look references up and tell outcomes; Ray must be initialized."""
     import ray
 

@@ -67,7 +67,8 @@ class Judged:
         step: The training step that it belongs to.
         rollout: Its name, unique in the step.
         training: Whether it was a rollout of training; one of validation moves nobody.
-        comparison: What came of it.
+        comparison: What came of it, without the judges' answers.
+        usage: What these took.
         writing: What its text looks like.
     """
 
@@ -76,7 +77,15 @@ class Judged:
     rollout: str
     training: bool
     comparison: Comparison
+    usage: Usage
     writing: Writing
+
+    @classmethod
+    def of(
+        cls, row: Row, step: int, rollout: str, training: bool, comparison: Comparison, writing: Writing
+    ) -> Judged:
+        """Arguments as the attributes, but for the whole comparison."""
+        return cls(row, step, rollout, training, comparison.without_calls(), Usage.of(comparison), writing)
 
 
 class End(NamedTuple):
@@ -143,7 +152,7 @@ class ReferenceOwner:
             if judged.training:
                 key, outcome = self._keys.key(judged.row.id, judged.row.index), judged.comparison.outcome
                 if self._curriculum.record(judged.step, key, judged.rollout, outcome):
-                    self._usage[judged.step].append(Usage.of(judged.comparison))
+                    self._usage[judged.step].append(judged.usage)
                     self._writing_figures[judged.step].append(judged.writing)
         return [self._breaker.cause is not None] * len(rollouts)
 
@@ -287,7 +296,7 @@ def connect() -> ray.actor.ActorHandle:
 
 def assignments(owner: ray.actor.ActorHandle) -> Batches[tuple[Row, int], Assignment]:
     """A process's way to ask for assignments. What follows one is work, and begins before all have theirs."""
-    return Batches(owner.assign.remote, most=32)
+    return Batches(owner.assign.remote, most=64)
 
 
 def records(owner: ray.actor.ActorHandle) -> Batches[Judged, bool]:

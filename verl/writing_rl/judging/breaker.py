@@ -34,12 +34,12 @@ class Breaker:
         self._recent.append(comparison.reason if unscored else "")
         if unscored:
             self._detail = comparison.detail
-        reasons = Counter(reason for reason in self._recent if reason)
-        if len(self._recent) < self._window or reasons.total() <= self._share * self._window:
+        count = sum(map(bool, self._recent))
+        if len(self._recent) < self._window or count <= self._share * self._window:
             return
-        (reason, _), *_ = reasons.most_common(1)
+        ((reason, _),) = Counter(filter(None, self._recent)).most_common(1)
         self.trip(
-            f"{reasons.total()} of the last {self._window} comparisons got no verdict, most of them for "
+            f"{count} of the last {self._window} comparisons got no verdict, most of them for "
             f"{reason}" + (f" (the last message: {self._detail})" if self._detail else "")
         )
 

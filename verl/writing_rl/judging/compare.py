@@ -56,10 +56,9 @@ class Comparison:
     detail: str = field(default="", compare=False)
     calls: tuple[Call, ...] = field(default=(), compare=False)
 
-    def without_texts(self) -> Comparison:
-        """The same without the judge's texts, which are long and which nobody counts."""
-        calls = (replace(call, answer=replace(call.answer, text="")) for call in self.calls)
-        return replace(self, calls=tuple(calls))
+    def without_calls(self) -> Comparison:
+        """The same without the judges' answers, which are long; see `Usage` for what they took."""
+        return replace(self, calls=())
 
 
 async def compare(
