@@ -28,5 +28,5 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         except ValueError as error:
             raise DataError(f"{path}, line {number} is no JSON: {error}") from None
         if not isinstance(entry, dict):
-            raise DataError(f"{path}, line {number} is no JSON object: write one pair a line")
+            raise DataError(f"{path}, line {number} is no JSON object: write one JSON object a line")
         yield number, entry

@@ -7,15 +7,14 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from writing_rl.curriculum.beginning import check_beginning
-from writing_rl.curriculum.index_file import check_index, read_index
 from writing_rl.curriculum.lock import check_free
+from writing_rl.data import fit
 from writing_rl.data.samples import Sample, read_samples, sample_keys
-from writing_rl.errors import DataError, IndexFileError, JudgeError, SettingError, SetupError
+from writing_rl.errors import JudgeError, SettingError, SetupError
 from writing_rl.judging.cache import CacheMode
 from writing_rl.judging.compare import compare
 from writing_rl.judging.limits import Limits
@@ -135,12 +134,7 @@ def check_outputs(config: DictConfig, settings: Settings) -> None:
 def check_data(path: str, split: str) -> list[Sample]:
     """A data set can be used, and is the one for its purpose."""
     samples = read_samples(path)
-    for number, sample in enumerate(samples):
-        if sample.split != split:
-            raise DataError(
-                f"{path}, row {number}: extra_info.split is '{sample.split}', "
-                f"but this file is used as the {split} set"
-            )
+    fit.check_split(samples, path, split)
     return samples
 
 
@@ -148,15 +142,7 @@ def check_index_file(settings: Settings, samples: list[Sample], path: str, resum
     """The index file belongs to the training data, covers it, and is the one to begin with."""
     check_free(settings.index_file)
     keys = sample_keys(samples, path)
-    references = {keys.key(sample.id, sample.index): len(sample.references) for sample in samples}
-    indexes = read_index(settings.index_file)
-    check_index(settings.index_file, indexes, references)
-    missing = [key for key in references if key not in indexes]
-    if missing:
-        raise IndexFileError(
-            f"{settings.index_file} lacks {len(missing)} of {len(references)} samples, the first is id "
-            f"{missing[0]}: complete it with scripts/create_index_file.py"
-        )
+    indexes = fit.read_fitting_index(settings.index_file, samples, keys)
     if resume_mode == "disable":
         starts = {keys.key(sample.id, sample.index): keys.start(sample) for sample in samples}
         check_beginning(settings.index_file, settings.existing_index, indexes, starts)
@@ -166,26 +152,12 @@ def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> N
     """No prompt is longer than the limit; verl would stop at it in the middle of the run."""
     if config.data.filter_overlong_prompts:
         return
-    from transformers import AutoTokenizer
-
     path = config.actor_rollout_ref.model.tokenizer_path or config.actor_rollout_ref.model.path
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=config.data.trust_remote_code)
-    except (OSError, ValueError) as error:
-        raise SettingError(
-            f"BASE_MODEL is {path}, whose tokenizer cannot be loaded: {str(error).splitlines()[0]}"
-        ) from None
+    tokenizer = fit.load_tokenizer(path, "BASE_MODEL", trust_remote_code=config.data.trust_remote_code)
     limit = int(config.data.max_prompt_length)
     for path, samples in sets.items():
-        for number, sample in enumerate(samples):
-            chat: Any = [dict(message) for message in sample.messages]
-            text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-            length = len(tokenizer.encode(text, add_special_tokens=False))
-            if length > limit:
-                raise DataError(
-                    f"{path}, row {number}: the prompt has {length} tokens, the limit is {limit}: raise "
-                    "data.max_prompt_length, or leave such rows out with data.filter_overlong_prompts=true"
-                )
+        lengths = fit.count_tokens(tokenizer, (fit.chat_text(tokenizer, sample) for sample in samples))
+        fit.check_prompt_lengths(lengths, path, limit)
 
 
 def check_judge(settings: Settings, sample: Sample) -> None:

@@ -13,6 +13,8 @@ from writing_rl.errors import DataError
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
+#: Rows that are in memory twice, as Arrow and as Python objects.
+ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -57,25 +59,30 @@ def read_samples(path: str | Path) -> list[Sample]:
         Its samples, in the order of the file.
 
     Raises:
-        DataError: The file is missing, is no parquet, lacks a column or has a row that cannot be used; the message
-            names file and row (counted from 0).
+        DataError: The file is missing, is no parquet, lacks a column or has a row that cannot be used; the
+            message names file and row (counted from 0).
     """
     import pyarrow
     import pyarrow.parquet
 
     if not Path(path).is_file():
-        raise DataError(f"{path} does not exist: make it, or set DATA_DIR to the folder of train.parquet and test.parquet")
+        raise DataError(
+            f"{path} does not exist: make it, or set DATA_DIR to the folder of train.parquet and test.parquet"
+        )
+    samples: list[Sample] = []
     try:
         parquet = pyarrow.parquet.ParquetFile(path)
         missing = [column for column in COLUMNS if column not in parquet.schema_arrow.names]
         if missing:
             raise DataError(f"{path} lacks the column {', '.join(missing)}: it needs {', '.join(COLUMNS)}")
-        rows = parquet.read(columns=list(COLUMNS)).to_pylist()
+        for batch in parquet.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(COLUMNS)):
+            for row in batch.to_pylist():
+                samples.append(_sample(row, path, len(samples)))
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} is no readable parquet file: {str(error).splitlines()[0]}") from None
-    if not rows:
+    if not samples:
         raise DataError(f"{path} has no rows")
-    return [_sample(row, path, number) for number, row in enumerate(rows)]
+    return samples
 
 
 def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
@@ -86,7 +93,9 @@ def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
 
     def whole_number(value: Any, name: str) -> int:
         # NaN, which pandas writes for a missing number, is a float and fails here like any other.
-        if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
+        if isinstance(value, bool) or not (
+            isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        ):
             raise fail(f"{name} is {value!r}, it must be a whole number")
         return int(value)
 
@@ -107,7 +116,9 @@ def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
     if absent:
         raise fail(f"reward_model.ground_truth.{absent[0]} is missing")
     if not isinstance(ground_truth["target"], str | list):
-        raise fail(f"reward_model.ground_truth.target is {ground_truth['target']!r}, it must be a list of texts")
+        raise fail(
+            f"reward_model.ground_truth.target is {ground_truth['target']!r}, it must be a list of texts"
+        )
     references = references_of(ground_truth)
     if not references:
         raise fail("reward_model.ground_truth.target is empty: a sample needs at least one reference")
@@ -172,14 +183,15 @@ def sample_keys(samples: Sequence[Sample], path: str | Path) -> SampleKeys:
     repeated_index = _first_repetition(sample.index for sample in samples)
     if repeated_index is None:
         logger.warning(
-            "%s: ground_truth.id repeats and extra_info.index is unique, so extra_info.index is the sample's key and "
-            "ground_truth.id its starting reference",
+            "%s: ground_truth.id repeats and extra_info.index is unique, so extra_info.index is the sample's "
+            "key and ground_truth.id its starting reference",
             path,
         )
         return SampleKeys(by_index=True)
     raise DataError(
-        f"{path}, rows {repeated_id[0]} and {repeated_id[1]} have the same reward_model.ground_truth.id, and rows "
-        f"{repeated_index[0]} and {repeated_index[1]} the same extra_info.index: one of the two must be unique"
+        f"{path}, rows {repeated_id[0]} and {repeated_id[1]} have the same reward_model.ground_truth.id, and "
+        f"rows {repeated_index[0]} and {repeated_index[1]} the same extra_info.index: one of the two must be "
+        "unique"
     )
 
 

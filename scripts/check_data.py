@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Checks a training set, a test set and an index file, and describes them.
+
+examples:
+  python scripts/check_data.py                       # train.parquet and test.parquet in DATA_DIR
+  python scripts/check_data.py --data_dir data/quickstart
+  python scripts/check_data.py --train my/train.parquet --index running_file/index_my-writer.json
+  python scripts/check_data.py --tokenizer Qwen/Qwen2.5-7B-Instruct --max_prompt_length 4096 \\
+      --max_response_length 8192                     # tokens are counted, too
+  python scripts/check_data.py --strict && bash scripts/train_writing_rl.sh
+
+Exit code: 0 if the data can be trained on, 1 if not (with --strict, also on warnings), 2 for wrong arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    parser = make_parser()
+    arguments = parser.parse_args()
+    files_named = arguments.train is not None or arguments.test is not None
+    if files_named and arguments.data_dir is not None:
+        parser.error("give either --data_dir, or --train and --test")
+    if files_named and arguments.train is None and arguments.index is not None:
+        parser.error("--index belongs to a training set: give --train, too")
+    for limit in ("max_prompt_length", "max_response_length"):
+        if getattr(arguments, limit) is not None and arguments.tokenizer is None:
+            parser.error(f"--{limit} is in tokens: give --tokenizer, too")
+
+    from writing_rl.data.check import Tokens, check
+    from writing_rl.data.fit import load_tokenizer
+    from writing_rl.errors import UserError
+
+    logging.getLogger("writing_rl").addHandler(logging.NullHandler())  # the report says it, too
+    if not files_named:
+        folder = arguments.data_dir or Path(os.environ.get("DATA_DIR") or "data")
+        arguments.train, arguments.test = folder / "train.parquet", folder / "test.parquet"
+    index = arguments.index
+    if index is None:
+        usual = Path("running_file", f"index_{arguments.experiment}.json")
+        index = usual if usual.exists() else None
+    try:
+        tokens = None
+        if arguments.tokenizer is not None:
+            tokens = Tokens(
+                load_tokenizer(arguments.tokenizer, "--tokenizer"),
+                arguments.max_prompt_length,
+                arguments.max_response_length,
+            )
+        report = check(arguments.train, arguments.test, index, tokens, needs_test=files_named)
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # data may hold what the terminal does not know
+    print("\n".join(report.lines()))
+    sys.exit(bool(report.errors or (arguments.strict and report.warnings)))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    data_dir = (os.environ.get("DATA_DIR") or "data").replace("%", "%%")
+    parser.add_argument(
+        "--data_dir",
+        type=Path,
+        help=f"folder of train.parquet and test.parquet (default: DATA_DIR, here {data_dir})",
+    )
+    parser.add_argument("--train", type=Path, metavar="FILE", help="a training set, instead of --data_dir")
+    parser.add_argument("--test", type=Path, metavar="FILE", help="a test set, instead of --data_dir")
+    parser.add_argument(
+        "--index",
+        type=Path,
+        metavar="FILE",
+        help="the index file of the training set (default: the experiment's in running_file, if it exists)",
+    )
+    parser.add_argument(
+        "--experiment",
+        default=os.environ.get("EXPERIMENT_NAME") or "writing-rl",
+        help="name of the experiment (default: EXPERIMENT_NAME, here %(default)s)",
+    )
+    parser.add_argument(
+        "--tokenizer", metavar="PATH", help="count tokens with this checkpoint's tokenizer (default: do not)"
+    )
+    parser.add_argument(
+        "--max_prompt_length", type=positive, metavar="N", help="data.max_prompt_length (default: no limit)"
+    )
+    parser.add_argument(
+        "--max_response_length",
+        type=positive,
+        metavar="N",
+        help="data.max_response_length (default: no limit)",
+    )
+    parser.add_argument("--strict", action="store_true", help="take warnings for errors")
+    return parser
+
+
+def positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"it is {text}, it must be a whole number of at least 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

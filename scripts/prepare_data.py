@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Makes a training set of raw prompts with responses: train.parquet and test.parquet.
+
+in, one prompt a line; only prompt, responses and their text must be there:
+  {"prompt": "Write ...", "responses": [{"model": "gpt-4.1", "text": "...", "score": 7.5}, ...],
+   "criteria": "...", "source": "...", "system": "..."}
+
+The responses become the references of the prompt, in the order of their scores. Lines with the same prompt,
+up to white space and case, are joined. Thinking parts (<think>...</think>) are taken out of the responses.
+
+examples:
+  python scripts/prepare_data.py prompts.jsonl
+  python scripts/prepare_data.py weak.jsonl strong.jsonl --model_order alpaca-7b,gpt-4.1 --test_count 200
+  python scripts/prepare_data.py prompts.jsonl --max_references 5 --tie_margin 0.5 --out data --force
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    from writing_rl.data.prepare import SYSTEM, Preparation, prepare
+    from writing_rl.data.references import ReferenceRules
+    from writing_rl.data.split import SplitRule
+    from writing_rl.errors import UserError
+
+    parser = argparse.ArgumentParser(
+        prog="scripts/prepare_data.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", type=Path, nargs="+", help="files of prompts, JSON lines")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data"), help="folder of the training set (default: %(default)s)"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite an existing training set")
+    parser.add_argument(
+        "--system",
+        default=SYSTEM,
+        metavar="TEXT",
+        help="system message of prompts without their own; '' for none (default: %(default)s)",
+    )
+    scores = parser.add_mutually_exclusive_group()
+    scores.add_argument(
+        "--scores", choices=("given",), default="given", help="every response has a score (default)"
+    )
+    scores.add_argument(
+        "--model_order",
+        metavar="WEAK,...,STRONG",
+        help="instead: the rank of a response's model in this list is its score",
+    )
+    parser.add_argument(
+        "--near_duplicate",
+        type=float,
+        default=ReferenceRules.near_duplicate,
+        metavar="SIMILARITY",
+        help="drop a response that has this share of its character 5-grams in common with a better one "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tie_margin",
+        type=float,
+        default=ReferenceRules.tie_margin,
+        metavar="DISTANCE",
+        help="drop a response whose score is not further below the next better one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max_references",
+        type=int,
+        metavar="N",
+        help="keep N references, evenly from the worst to the best (default: all)",
+    )
+    parser.add_argument(
+        "--min_references",
+        type=int,
+        default=ReferenceRules.min_references,
+        metavar="N",
+        help="leave out prompts with fewer references (default: %(default)s)",
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--test_share",
+        type=float,
+        default=SplitRule.test_share,
+        metavar="SHARE",
+        help="share of the prompts for testing; prompts added later move no other (default: %(default)s)",
+    )
+    size.add_argument("--test_count", type=int, metavar="N", help="instead: number of prompts for testing")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=SplitRule.seed,
+        help="another one gives another split (default: %(default)s)",
+    )
+    arguments = parser.parse_args()
+
+    try:
+        order = arguments.model_order
+        preparation = Preparation(
+            inputs=arguments.input,
+            out=arguments.out,
+            model_order=None if order is None else [name.strip() for name in order.split(",")],
+            rules=ReferenceRules(
+                arguments.near_duplicate,
+                arguments.tie_margin,
+                arguments.min_references,
+                arguments.max_references,
+            ),
+            split=SplitRule(arguments.seed, arguments.test_share, arguments.test_count),
+            system=arguments.system,
+            force=arguments.force,
+        )
+        print(prepare(preparation))
+    except UserError as error:
+        sys.exit(f"Error: {error}")
+    except OSError as error:
+        sys.exit(f"Error: {error.filename or arguments.out}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main()

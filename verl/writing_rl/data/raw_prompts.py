@@ -1,0 +1,203 @@
+"""Reading files of raw prompts, one a line, and joining the lines of the same prompt.
+
+`{"prompt": str, "responses": [{"model": str?, "text": str, "score": number?}], "criteria": str?,
+"source": str?, "system": str?}`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from writing_rl.errors import DataError
+from writing_rl.judging.text import strip_thinking
+
+#: What a line may say about a prompt besides the prompt and its responses.
+REMARKS = ("criteria", "source", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One text that some model or person wrote.
+
+    Attributes:
+        text: The text, without a thinking part and without surrounding white space; never empty.
+        model: Who wrote it, where that is known.
+        score: Its quality, where that is known.
+        place: File and line, for messages.
+    """
+
+    text: str
+    model: str | None
+    score: float | None
+    place: str
+
+
+@dataclass(slots=True)
+class RawPrompt:
+    """A prompt with all responses to it.
+
+    Attributes:
+        id: How many other prompts stand before it in the input.
+        prompt: The writing task.
+        responses: The responses, in the order of the input.
+        criteria: What the judge judges by.
+        source: Where the prompt is from.
+        system: Its own system message; empty for none, None for the default.
+    """
+
+    id: int
+    prompt: str
+    responses: list[Response]
+    criteria: str | None = None
+    source: str | None = None
+    system: str | None = None
+
+
+@dataclass
+class RawInput:
+    """What input files hold.
+
+    Attributes:
+        prompts: The prompts, all different.
+        lines: How many lines held a prompt.
+        joined: How many of these had a prompt that stood before.
+        conflicts: How many of those differ from the earlier line in what they say about the prompt.
+        empty_responses: Responses without a text, which are left out.
+        sha256: The files with their checksums.
+    """
+
+    prompts: list[RawPrompt] = field(default_factory=list)
+    lines: int = 0
+    joined: int = 0
+    conflicts: int = 0
+    empty_responses: int = 0
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+def same_text(text: str) -> str:
+    """What texts have in common that differ only in white space and case."""
+    return " ".join(text.casefold().split())
+
+
+def read_raw_prompts(paths: Iterable[Path]) -> RawInput:
+    """Reads and checks files of prompts.
+
+    Lines whose prompts differ only in white space and case are one prompt: it has the responses of all of
+    them, so that a file for each model can be given. All else is taken from the first line that says it.
+
+    A response is stored as the judge would see it if the policy wrote it: without its thinking part. A
+    reference with one would be another kind of text than what it is compared with.
+
+    Raises:
+        DataError: A file cannot be read, or a line cannot be used; the message names it, counted from 1.
+    """
+    found = RawInput()
+    known: dict[str, RawPrompt] = {}
+    for path in paths:
+        for number, entry in _entries(path, found.sha256):
+            place = f"{path}, line {number}"
+            prompt = _text(entry, "prompt", place)
+            if not prompt.strip():
+                raise DataError(f"{place}: 'prompt' is empty")
+            responses = _responses(entry, place)
+            written = [response for response in responses if response.text]
+            found.lines += 1
+            found.empty_responses += len(responses) - len(written)
+            remarks = {name: _optional_text(entry, name, place) for name in REMARKS}
+            # The judge has a default for no criteria, and none for empty ones.
+            remarks["criteria"] = (remarks["criteria"] or "").strip() or None
+            key = same_text(prompt)
+            if (earlier := known.get(key)) is None:
+                known[key] = RawPrompt(len(found.prompts), prompt, written, **remarks)
+                found.prompts.append(known[key])
+                continue
+            found.joined += 1
+            found.conflicts += _join(earlier, written, remarks)
+    return found
+
+
+def _join(earlier: RawPrompt, responses: list[Response], remarks: Mapping[str, str | None]) -> bool:
+    """Adds a later line to a prompt, and tells whether it contradicts what is known."""
+    earlier.responses.extend(responses)
+    conflict = False
+    for name, value in remarks.items():
+        known = getattr(earlier, name)
+        if known is None:
+            setattr(earlier, name, value)
+        elif value is not None and value != known:
+            conflict = True
+    return conflict
+
+
+def _entries(path: Path, sha256: dict[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The objects of a file and the numbers of their lines; read line by line, as such files are large."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                digest.update(line)
+                if not line.strip():
+                    continue
+                try:
+                    entry = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise DataError(f"{path}, line {number} is no JSON: {error}") from None
+                if not isinstance(entry, dict):
+                    raise DataError(f"{path}, line {number} is no JSON object: write one prompt a line")
+                yield number, entry
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    sha256[str(path)] = digest.hexdigest()
+
+
+def _responses(entry: Mapping[str, Any], place: str) -> list[Response]:
+    if not isinstance(entry.get("responses"), list):
+        what = (
+            f"'responses' is {entry['responses']!r:.80}" if "responses" in entry else "'responses' is missing"
+        )
+        raise DataError(f"{place}: {what}, it must be a list of objects with a 'text'")
+    responses = []
+    for position, response in enumerate(entry["responses"]):
+        where = f"{place}, response {position + 1}"
+        if not isinstance(response, dict):
+            raise DataError(f"{where} is {response!r:.80}, it must be an object with a 'text'")
+        text = strip_thinking(_text(response, "text", where))
+        model = _optional_text(response, "model", where)
+        responses.append(Response(text, model, _score(response.get("score"), where), place))
+    return responses
+
+
+def _score(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            if math.isfinite(number := float(value)):
+                return number
+        except OverflowError:
+            pass
+    raise DataError(f"{where}: 'score' is {value!r:.80}, it must be a finite number")
+
+
+def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
+    if name not in entry:
+        raise DataError(f"{where}: {name!r} is missing")
+    value = entry[name]
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {name!r} is {value!r:.80}, it must be a text")
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        # JSON can write half of a character (`\ud83d`), parquet cannot.
+        raise DataError(f"{where}: {name!r} holds half of a character (a lone surrogate)") from None
+    return value
+
+
+def _optional_text(entry: Mapping[str, Any], name: str, where: str) -> str | None:
+    return None if entry.get(name) is None else _text(entry, name, where)
