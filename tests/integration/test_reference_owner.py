@@ -14,7 +14,8 @@ from writing_rl.benchmark.index_state import kill_commits, measure_commits
 from writing_rl.curriculum import shared_file
 from writing_rl.curriculum.index_file import read_index, write_index
 from writing_rl.curriculum.journal import Journal, journal_of, read_journal, rebuild
-from writing_rl.curriculum.owner import Judged, ReferenceOwner, Row
+from writing_rl.curriculum.messages import Judged, Row
+from writing_rl.curriculum.owner import ReferenceOwner
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.curriculum.state import Move, Saved
 from writing_rl.data.samples import SampleKeys

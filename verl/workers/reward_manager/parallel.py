@@ -23,7 +23,8 @@ from verl.protocol import DataProto
 
 from verl.utils.reward_score import writing_rl
 from writing_rl.batches import Batches
-from writing_rl.curriculum.owner import Assignment, Judged, Row, assignments, connect, records
+from writing_rl.curriculum.messages import Assignment, Judged, Row
+from writing_rl.curriculum.owner import assignments, connect, records
 from writing_rl.curriculum.rules import validation_index
 from writing_rl.data.samples import references_of
 from writing_rl.errors import BudgetSpent, JudgeError, Unscored

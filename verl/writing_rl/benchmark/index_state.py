@@ -19,15 +19,8 @@ from pathlib import Path
 
 from writing_rl.curriculum.index_file import check_index, read_index, write_index
 from writing_rl.curriculum.journal import journal_of, read_journal, rebuild
-from writing_rl.curriculum.owner import (
-    Judged,
-    ReferenceOwner,
-    Row,
-    assignments,
-    connect,
-    records,
-    start_owner,
-)
+from writing_rl.curriculum.messages import Judged, Row
+from writing_rl.curriculum.owner import ReferenceOwner, assignments, connect, records, start_owner
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.data.samples import SampleKeys
 from writing_rl.judging.breaker import Breaker

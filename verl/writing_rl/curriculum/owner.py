@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from writing_rl.batches import Batches
 from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.journal import Journal
 from writing_rl.curriculum.lock import RunLock
+from writing_rl.curriculum.messages import Assignment, End, Judged, Row
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.curriculum.shared_file import Found, SharedIndexFile
 from writing_rl.curriculum.state import Curriculum, Move, Saved
 from writing_rl.data.samples import SampleKeys
 from writing_rl.judging import writing
 from writing_rl.judging.breaker import Breaker
-from writing_rl.judging.compare import Comparison
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.writing import Writing
 
@@ -30,74 +30,6 @@ NAME = "writing_rl_reference_owner"
 
 #: Samples that a message about edits names.
 MOST_NAMED = 10
-
-
-class Assignment(NamedTuple):
-    """What a rollout is to be compared with.
-
-    Attributes:
-        reference: Index of the sample's current reference, or None while the run validates: validation has
-            its own reference.
-        stopped: Whether the run is being ended, so that nothing is to be judged any more.
-    """
-
-    reference: int | None
-    stopped: bool
-
-
-@dataclass(frozen=True)
-class Row:
-    """What names a sample.
-
-    Attributes:
-        id: The row's `ground_truth.id`.
-        index: The row's `extra_info.index`.
-    """
-
-    id: int
-    index: int
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What came of one rollout.
-
-    Attributes:
-        row: Its sample.
-        step: The training step that it belongs to.
-        rollout: Its name, unique in the step.
-        training: Whether it was a rollout of training; one of validation moves nobody.
-        comparison: What came of it, without the judges' answers.
-        usage: What these took.
-        writing: What its text looks like.
-    """
-
-    row: Row
-    step: int
-    rollout: str
-    training: bool
-    comparison: Comparison
-    usage: Usage
-    writing: Writing
-
-    @classmethod
-    def of(
-        cls, row: Row, step: int, rollout: str, training: bool, comparison: Comparison, writing: Writing
-    ) -> Judged:
-        """Arguments as the attributes, but for the whole comparison."""
-        return cls(row, step, rollout, training, comparison.without_calls(), Usage.of(comparison), writing)
-
-
-class End(NamedTuple):
-    """Why judging has ended in a run.
-
-    Attributes:
-        cause: In words.
-        complete: Whether a limit that was set for the run is reached, which is no failure.
-    """
-
-    cause: str
-    complete: bool
 
 
 class ReferenceOwner:

@@ -1,0 +1,78 @@
+"""What reward workers and trainer say to the owner of the curriculum, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from writing_rl.judging.compare import Comparison
+from writing_rl.judging.usage import Usage
+from writing_rl.judging.writing import Writing
+
+
+class Assignment(NamedTuple):
+    """What a rollout is to be compared with.
+
+    Attributes:
+        reference: Index of the sample's current reference, or None while the run validates: validation has
+            its own reference.
+        stopped: Whether the run is being ended, so that nothing is to be judged any more.
+    """
+
+    reference: int | None
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """What names a sample.
+
+    Attributes:
+        id: The row's `ground_truth.id`.
+        index: The row's `extra_info.index`.
+    """
+
+    id: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of one rollout.
+
+    Attributes:
+        row: Its sample.
+        step: The training step that it belongs to.
+        rollout: Its name, unique in the step.
+        training: Whether it was a rollout of training; one of validation moves nobody.
+        comparison: What came of it, without the judges' answers.
+        usage: What these took.
+        writing: What its text looks like.
+    """
+
+    row: Row
+    step: int
+    rollout: str
+    training: bool
+    comparison: Comparison
+    usage: Usage
+    writing: Writing
+
+    @classmethod
+    def of(
+        cls, row: Row, step: int, rollout: str, training: bool, comparison: Comparison, writing: Writing
+    ) -> Judged:
+        """Arguments as the attributes, but for the whole comparison."""
+        return cls(row, step, rollout, training, comparison.without_calls(), Usage.of(comparison), writing)
+
+
+class End(NamedTuple):
+    """Why judging has ended in a run.
+
+    Attributes:
+        cause: In words.
+        complete: Whether a limit that was set for the run is reached, which is no failure.
+    """
+
+    cause: str
+    complete: bool
