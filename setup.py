@@ -19,6 +19,7 @@ COMMON = [
     "matplotlib>=3.8",
     "numpy",
     "openai>=3",
+    "orjson>=3.10",
     "packaging",
     "pandas>=2.2",
     "psutil",

@@ -9,6 +9,8 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import orjson
+
 from writing_rl.errors import IndexFileError
 from writing_rl.files import write_whole
 
@@ -39,7 +41,7 @@ def parse_index(path: str | Path, content: bytes) -> dict[str, int]:
         IndexFileError: It is not JSON, or holds something else than ids with indexes from 0.
     """
     try:
-        indexes = json.loads(content.decode("utf-8"))
+        indexes = _load(content)
     except (ValueError, RecursionError) as error:
         raise IndexFileError(
             f"{path} is not JSON ({error}): mend it, or start over with scripts/create_index_file.py --reset"
@@ -59,6 +61,14 @@ def parse_index(path: str | Path, content: bytes) -> dict[str, int]:
         if index < 0:
             raise IndexFileError(f"{path}, id {key}: the index is {index}, the lowest is 0")
     return indexes
+
+
+def _load(content: bytes) -> object:
+    try:
+        return orjson.loads(content)  # a third of the time of `json`, which counts with a million ids
+    except ValueError:
+        # `json` takes a little more, such as half a character in an id, and says better what is wrong.
+        return json.loads(content.decode("utf-8"))
 
 
 def check_index(path: str | Path, indexes: Mapping[str, int], references: Mapping[str, int]) -> None:
