@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from writing_rl.curriculum.journal import journal_of, read_journal
+from writing_rl.curriculum.journal import count_until, journal_of, read_journal
 from writing_rl.errors import IndexFileError
 
 #: Lines of a list of samples, where not all are asked for.
@@ -121,15 +121,13 @@ def entries_until(entries: Entries, step: int, index_file: Path) -> Entries:
     Raises:
         IndexFileError: The journal begins later.
     """
-    last = len(entries)
-    while last and entries[last - 1]["step"] > step:
-        last -= 1
-    if not last:
+    count = count_until(entries, step)
+    if not count:
         raise IndexFileError(
             f"{journal_of(index_file)} has no state after step {step}: it begins with step "
             f"{entries[0]['step']}"
         )
-    return entries[:last]
+    return entries[:count]
 
 
 def changes_of(entries: Entries, keys: Collection[str]) -> list[Change]:

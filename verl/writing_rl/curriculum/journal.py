@@ -187,11 +187,8 @@ def rebuild(entries: Sequence[Mapping[str, object]], until_step: int | None = No
         Index by sample key.
     """
     indexes: dict[str, int] = {}
-    last = len(entries)
-    if until_step is not None:
-        while last and int(str(entries[last - 1]["step"])) > until_step:
-            last -= 1
-    for entry in itertools.islice(entries, last):
+    count = len(entries) if until_step is None else count_until(entries, until_step)
+    for entry in itertools.islice(entries, count):
         if entry["why"] == "start":
             start = entry["indexes"]
             assert isinstance(start, dict)
@@ -199,6 +196,14 @@ def rebuild(entries: Sequence[Mapping[str, object]], until_step: int | None = No
         elif "id" in entry:
             indexes[str(entry["id"])] = int(str(entry["to"]))
     return indexes
+
+
+def count_until(entries: Sequence[Mapping[str, object]], step: int) -> int:
+    """How many entries lead to the state after a step; of a step taken twice, after the second time."""
+    count = len(entries)
+    while count and int(str(entries[count - 1]["step"])) > step:
+        count -= 1
+    return count
 
 
 def states_around_the_last_step(path: Path) -> tuple[dict[str, int], dict[str, int]]:

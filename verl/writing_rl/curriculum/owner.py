@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +56,11 @@ class ReferenceOwner:
         self._curriculum = Curriculum(references, indexes, promotion)
         self._breaker = breaker
         self._usage: dict[int, list[Usage]] = defaultdict(list)
-        self._writing_figures: dict[int, list[Writing]] = defaultdict(list)
+        self._texts: dict[int, list[Writing]] = defaultdict(list)
         self._validating = False
         self._complete = False
         self._file: SharedIndexFile | None = None
-        self._writing = asyncio.Lock()
+        self._committing = asyncio.Lock()
 
     def assign(self, asked: Sequence[tuple[Row, int]]) -> list[Assignment]:
         """What rollouts are to be compared with.
@@ -85,7 +84,7 @@ class ReferenceOwner:
                 key, outcome = self._keys.key(judged.row.id, judged.row.index), judged.comparison.outcome
                 if self._curriculum.record(judged.step, key, judged.rollout, outcome):
                     self._usage[judged.step].append(judged.usage)
-                    self._writing_figures[judged.step].append(judged.writing)
+                    self._texts[judged.step].append(judged.writing)
         return [self._breaker.cause is not None] * len(rollouts)
 
     def stop(self, cause: str, complete: bool = False) -> None:
@@ -116,7 +115,7 @@ class ReferenceOwner:
         Raises:
             IndexFileError: Journal or file cannot be written.
         """
-        async with self._writing:
+        async with self._committing:
             if self._file is not None:
                 await self._settle(step, await asyncio.to_thread(self._file.look))
 
@@ -130,12 +129,12 @@ class ReferenceOwner:
             IndexFileError: Journal or file cannot be written.
         """
         await self.look(step)
-        async with self._writing:
+        async with self._committing:
             report = self._curriculum.commit(step)
             await self._write(step, report.moves)
         usage = Usage.total(self._usage.pop(step, []))
-        texts = self._writing_figures.pop(step, [])
-        for figures in (self._usage, self._writing_figures):
+        texts = self._texts.pop(step, [])
+        for figures in (self._usage, self._texts):
             for stale in [other for other in figures if other < step]:
                 del figures[stale]
         return {**report.metrics(), **usage.metrics(), **writing.metrics(texts)}
@@ -157,7 +156,7 @@ class ReferenceOwner:
         self._curriculum.total_steps = total_steps
         if saved is None:
             indexes = self._journal.begin(step, self._curriculum.indexes)
-            moved = self._curriculum.restore(replace(self._curriculum.save(), indexes=indexes))
+            moved = self._curriculum.restore(Saved(indexes)) if indexes != self._curriculum.indexes else []
         else:
             moved = self._curriculum.restore(saved)
             self._journal.resume(step, self._curriculum.indexes)
