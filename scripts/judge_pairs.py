@@ -58,10 +58,11 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     """Judges what is not judged yet, and says what came of all of it."""
     from tqdm import tqdm
 
+    from writing_rl.judging.asking import as_answered
     from writing_rl.judging.judge import load_templates
     from writing_rl.judging.make import close_all, describe, make_channel, make_judges
     from writing_rl.judging.options import judge_settings
-    from writing_rl.judging.pairs import as_line, judge_all, judge_pair, judged_ids, read_pairs
+    from writing_rl.judging.pairs import as_line, judge_pair, judged_ids, read_pairs
     from writing_rl.judging.verdict import Strategy
 
     pairs = read_pairs(arguments.input)
@@ -78,7 +79,7 @@ async def judge_file(arguments: argparse.Namespace) -> None:
             open(arguments.output, "a", encoding="utf-8", errors="replace") as output,
             tqdm(total=len(left), unit="pair") as bar,
         ):
-            async for pair, comparison in judge_all(left, compare, arguments.parallel):
+            async for pair, comparison in as_answered(left, compare, arguments.parallel):
                 line = as_line(pair, comparison)
                 output.write(json.dumps(line, ensure_ascii=False) + "\n")
                 output.flush()

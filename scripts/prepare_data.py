@@ -5,11 +5,16 @@ in, one prompt a line; only prompt, responses and their text must be there:
   {"prompt": "Write ...", "responses": [{"model": "gpt-4.1", "text": "...", "score": 7.5}, ...],
    "criteria": "...", "source": "...", "system": "..."}
 
-The responses become the references of the prompt, in the order of their scores. Lines with the same prompt,
-up to white space and case, are joined. Thinking parts (<think>...</think>) are taken out of the responses.
+The responses become the references of the prompt, in the order of their scores: those that are given, grades
+by a judge (--scores grade), or the ranks of their models (--model_order). Lines with the same prompt, up to
+white space and case, are joined. Thinking parts (<think>...</think>) are taken out of the responses.
+
+What a judge answers is kept beside the set (grades.jsonl, confirmations.jsonl): started again, also with
+other rules, the script asks only for what is missing.
 
 examples:
   python scripts/prepare_data.py prompts.jsonl
+  python scripts/prepare_data.py data/responses.jsonl --scores grade --judge qwen-plus --confirm_order
   python scripts/prepare_data.py weak.jsonl strong.jsonl --model_order alpaca-7b,gpt-4.1 --test_count 200
   python scripts/prepare_data.py prompts.jsonl --max_references 5 --tie_margin 0.5 --out data --force
 """
@@ -17,15 +22,50 @@ examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from writing_rl.data.options import grading
+
+if TYPE_CHECKING:
+    from writing_rl.data.confirmation import Confirmation
 
 
 def main() -> None:
-    from writing_rl.data.prepare import SYSTEM, Preparation, prepare
+    arguments = make_parser().parse_args()
+
+    from writing_rl.command import told_in_a_line
+    from writing_rl.data.prepare import Preparation, prepare
     from writing_rl.data.references import ReferenceRules
     from writing_rl.data.split import SplitRule
-    from writing_rl.errors import UserError
+
+    order = arguments.model_order
+    with told_in_a_line(arguments.out, "What was graded is kept; the same command goes on."):
+        preparation = Preparation(
+            inputs=arguments.input,
+            out=arguments.out,
+            model_order=None if order is None else [name.strip() for name in order.split(",")],
+            grading=grading(arguments) if arguments.scores == "grade" else None,
+            confirmation=confirmation(arguments) if arguments.confirm_order else None,
+            rules=ReferenceRules(
+                arguments.near_duplicate,
+                arguments.tie_margin,
+                arguments.min_references,
+                arguments.max_references,
+            ),
+            split=SplitRule(arguments.seed, arguments.test_share, arguments.test_count),
+            system=arguments.system,
+            force=arguments.force,
+        )
+        print(prepare(preparation))
+
+
+def make_parser() -> argparse.ArgumentParser:
+    from writing_rl.data.generate import SYSTEM
+    from writing_rl.data.options import add_grade_options
+    from writing_rl.data.references import ReferenceRules
+    from writing_rl.data.split import SplitRule
+    from writing_rl.judging.options import add_judge_options
 
     parser = argparse.ArgumentParser(
         prog="scripts/prepare_data.py",
@@ -45,7 +85,10 @@ def main() -> None:
     )
     scores = parser.add_mutually_exclusive_group()
     scores.add_argument(
-        "--scores", choices=("given",), default="given", help="every response has a score (default)"
+        "--scores",
+        choices=("given", "grade"),
+        default="given",
+        help="every response has a score (default), or a judge grades them, whatever scores they have",
     )
     scores.add_argument(
         "--model_order",
@@ -95,29 +138,24 @@ def main() -> None:
         default=SplitRule.seed,
         help="another one gives another split (default: %(default)s)",
     )
-    arguments = parser.parse_args()
+    judging = parser.add_argument_group("asking a judge, for --scores grade and --confirm_order")
+    add_grade_options(judging)
+    judging.add_argument(
+        "--confirm_order",
+        action="store_true",
+        help="compare neighbours in both orders, and drop a reference that a better-graded one does not beat",
+    )
+    add_judge_options(judging)
+    return parser
 
-    try:
-        order = arguments.model_order
-        preparation = Preparation(
-            inputs=arguments.input,
-            out=arguments.out,
-            model_order=None if order is None else [name.strip() for name in order.split(",")],
-            rules=ReferenceRules(
-                arguments.near_duplicate,
-                arguments.tie_margin,
-                arguments.min_references,
-                arguments.max_references,
-            ),
-            split=SplitRule(arguments.seed, arguments.test_share, arguments.test_count),
-            system=arguments.system,
-            force=arguments.force,
-        )
-        print(prepare(preparation))
-    except UserError as error:
-        sys.exit(f"Error: {error}")
-    except OSError as error:
-        sys.exit(f"Error: {error.filename or arguments.out}: {error.strerror}")
+
+def confirmation(arguments: argparse.Namespace) -> Confirmation:
+    """How the order of references is confirmed."""
+    from writing_rl.data.confirmation import Confirmation
+    from writing_rl.judging.judge import load_templates
+    from writing_rl.judging.options import judge_settings
+
+    return Confirmation(judge_settings(arguments), load_templates(), arguments.retry_unscored)
 
 
 if __name__ == "__main__":

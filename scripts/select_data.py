@@ -2,15 +2,20 @@
 """Keeps the samples of a data set from which the policy can learn most: margin-aware data selection.
 
 The margin of a sample is the score of its best reference less the mean score of what the policy writes for
-it. --data is a set of scripts/prepare_data.py. --policy has one line a response, several lines of one id are
-averaged, and its scores must be on the same scale as those of the references:
+it. --data is a set of scripts/prepare_data.py. The policy's scores come from a file, a line a response (those
+of one id are averaged):
   {"id": 17, "score": 6.5}
+or from the policy itself: --policy_model writes to every prompt, and a judge grades it as it graded the
+references. Texts, grades and scores are kept beside --out, as OUT.policy*.jsonl: started again, the script
+asks only for what is missing, and --policy OUT.policy.jsonl asks for nothing.
 
 --out gets the rows that are kept, as they were. Beside OUT.parquet come OUT.selection.csv (each row's scores,
 margin and rank, and why it is kept or not), OUT.selection.png and OUT.selection.json.
 
 examples:
   python scripts/select_data.py --data all/train.parquet --policy policy.jsonl --top 1500 --out top.parquet
+  python scripts/select_data.py --data all/train.parquet --policy_model path/to/base --policy_samples 4 \\
+    --judge qwen-plus --top 1500 --out selected/train.parquet
 
   and in place of --top 1500:
   --above 1                    # every sample with a margin larger than 1
@@ -22,8 +27,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
+import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from writing_rl.data.policy import Policy
 
 
 def main() -> None:
@@ -32,9 +42,10 @@ def main() -> None:
     if arguments.by == "random" and arguments.above is not None:
         parser.error("--above is a threshold on the margin and --by random ignores margins: use one of them")
 
+    from writing_rl.command import told_in_a_line
+    from writing_rl.data.policy import PolicyFiles, score_policy
     from writing_rl.data.select import By, Rule
     from writing_rl.data.select_run import Files, select
-    from writing_rl.errors import UserError
 
     rule = Rule(
         By(arguments.by),
@@ -44,17 +55,18 @@ def main() -> None:
         per_source=arguments.per_source,
         seed=arguments.seed,
     )
-    files = Files(arguments.data, arguments.policy, arguments.out)
-    try:
+    with told_in_a_line(arguments.out, "What was written and graded is kept; the same command goes on."):
+        beside = PolicyFiles.beside(arguments.out)
+        files = Files(arguments.data, arguments.policy or beside.scores, arguments.out)
+        if arguments.policy_model:
+            files.check(force=arguments.force)
+            print(score_policy(arguments.data, beside, policy_of(arguments)), end="\n\n")
         print(select(files, rule, skip_unscored=arguments.skip_unscored, force=arguments.force))
-    except UserError as error:
-        sys.exit(f"Error: {error}")
-    except OSError as error:
-        sys.exit(f"Error: {error.filename or arguments.out}: {error.strerror}")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    from writing_rl.judging.options import positive
+    from writing_rl.data.options import add_grade_options
+    from writing_rl.judging.options import add_judge_options, not_negative, positive
 
     parser = argparse.ArgumentParser(
         prog="scripts/select_data.py",
@@ -63,7 +75,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--data", type=Path, required=True, help="the data set, with extra_info.scores")
-    add("--policy", type=Path, required=True, help="the policy's scores, JSON lines")
+    scores = parser.add_mutually_exclusive_group(required=True)
+    scores.add_argument("--policy", type=Path, metavar="FILE", help="the policy's scores, JSON lines")
+    writer = "or the policy: a checkpoint or model, as in scripts/generate_responses.py"
+    scores.add_argument("--policy_model", metavar="MODEL", help=writer)
     add("--out", type=Path, required=True, help="the parquet file to write")
     order = "largest margin, lowest policy score, or a random order first (default: %(default)s)"
     add("--by", choices=("margin", "difficulty", "random"), default="margin", help=order)
@@ -76,7 +91,47 @@ def make_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="of the random order and among equals (default: %(default)s)")
     add("--skip_unscored", action="store_true", help="leave out rows without a policy score")
     add("--force", action="store_true", help="replace files that are there")
+
+    asking = parser.add_argument_group("writing and grading, for --policy_model")
+    add = asking.add_argument
+    add("--policy_samples", type=positive, default=1, metavar="K", help="responses to a prompt (default: 1)")
+    add("--policy_temperature", type=not_negative, default=1.0, metavar="T", help="(default: %(default)s)")
+    most = "most tokens of a response (default: %(default)s)"
+    add("--policy_max_tokens", type=positive, default=4096, metavar="N", help=most)
+    vllm = "more of vLLM's options for a checkpoint, in one argument"
+    add("--vllm_args", default="", metavar="'...'", help=vllm)
+    add_grade_options(asking)
+    add_judge_options(asking)
     return parser
+
+
+def policy_of(arguments: argparse.Namespace) -> Policy:
+    """Who writes and who grades."""
+    from writing_rl.data.generate import Generation
+    from writing_rl.data.options import grading
+    from writing_rl.data.policy import Policy
+    from writing_rl.data.writers import parse_writers
+    from writing_rl.errors import SettingError
+    from writing_rl.judging.options import asking_settings
+
+    writers = parse_writers(arguments.policy_model)
+    if len(writers) > 1:
+        raise SettingError(f"--policy_model is {arguments.policy_model}: there is one policy")
+    models = replace(
+        asking_settings(arguments),
+        temperature=arguments.policy_temperature,
+        max_tokens=arguments.policy_max_tokens,
+        request_timeout_s=900,
+        deadline_s=1800,
+    )
+    generation = Generation(
+        writers,
+        models,
+        arguments.policy_samples,
+        vllm_arguments=shlex.split(arguments.vllm_args),
+        retry_failed=arguments.retry_unscored,
+    )
+    return Policy(generation, grading(arguments))
 
 
 def share(text: str) -> float:

@@ -193,7 +193,7 @@ def test_a_budget_ends_the_run_whole_and_a_larger_one_goes_on(start_training, ju
     run = start_training(*settings, f"writing_rl.judge.max_calls={STEP + 3}")
     assert run.wait() == 0, run.story
     (end,) = [line for line in run.lines if line.startswith("[writing-rl] ended before its last step: ")]
-    assert "the judge's budget is spent: 19 calls, max_calls is reached" in end
+    assert "the budget is spent: 19 calls, max_calls is reached" in end
     assert end.endswith("step 1 is saved: start the run again to go on from there")
     preflight = 1
     assert len(judge_server.requests) == preflight + STEP + 3

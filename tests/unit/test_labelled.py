@@ -106,7 +106,7 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, entry: Any, message
     ("content", "message"),
     [
         (b"{", "line 1 is no JSON"),
-        (b"\xff\n", "cannot be read"),
+        (b"\xff\n", "is no JSON"),
         (b"\n", "holds no pairs"),
         (b'{"prompt": "__import__(\'os\')", "label": "A"}', "lacks 'response_a'"),
     ],

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from writing_rl.errors import DataError, JudgeError, Unscored
+from writing_rl.judging.asking import as_answered
 from writing_rl.judging.channel import Deadline
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.judge import Question, load_templates
-from writing_rl.judging.pairs import Pair, as_line, judge_all, judge_pair, judged_ids, read_pairs
+from writing_rl.judging.pairs import Pair, as_line, judge_pair, judged_ids, read_pairs
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Strategy
 
@@ -133,7 +134,7 @@ async def test_as_many_run_at_a_time_as_asked_for() -> None:
         running -= 1
 
     pairs = [Pair(number, "p", "a", "b") for number in range(40)]
-    seen = [pair.id async for pair, _ in judge_all(pairs, compare, 7)]
+    seen = [pair.id async for pair, _ in as_answered(pairs, compare, 7)]
     assert sorted(seen) == list(range(40))
     assert most == 7
 
@@ -145,7 +146,7 @@ async def test_a_judge_that_cannot_be_used_ends_it_all() -> None:
         await asyncio.sleep(60)
 
     with pytest.raises(JudgeError, match="refuses"):
-        async for _ in judge_all([Pair(number, "p", "a", "b") for number in range(6)], compare, 6):
+        async for _ in as_answered([Pair(number, "p", "a", "b") for number in range(6)], compare, 6):
             pass
     assert len(asyncio.all_tasks()) == 1
 
@@ -196,7 +197,7 @@ def test_the_script_stops_at_its_budget_and_goes_on_with_another(tmp_path: Path)
     first = run(*settings, "--max_calls", "3")
     assert first.returncode == 1
     assert (
-        first.stderr.splitlines()[-1] == "Error: the judge's budget is spent: 3 calls, max_calls is reached"
+        first.stderr.splitlines()[-1] == "Error: the budget is spent: 3 calls, max_calls is reached"
     )
     assert len(output.read_text().splitlines()) == 3
     second = run(*settings, "--max_calls", "3")

@@ -200,7 +200,7 @@ def test_a_file_can_be_larger_than_a_batch(tmp_path: Path, monkeypatch: pytest.M
     [
         ("{", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
-        ("[1]", "is no JSON object: write one prompt a line"),
+        ("[1]", "is no JSON object: write one JSON object a line"),
         ({"responses": []}, "'prompt' is missing"),
         (entry(" \n"), "'prompt' is empty"),
         ({"prompt": 3, "responses": []}, "'prompt' is 3, it must be a text"),

@@ -130,7 +130,7 @@ async def test_a_failure_has_its_reason_and_whether_it_may_pass(
     [
         (401, "InvalidApiKey", "refuses the key (401): check {variable}"),
         (403, "AccessDenied", "refuses the key (403): check {variable}"),
-        (404, "ModelNotFound", "is not there (404): check JUDGE_MODEL and OPENAI_BASE_URL"),
+        (404, "ModelNotFound", "is not there (404): check its name and OPENAI_BASE_URL"),
         (
             429,
             "insufficient_quota",
@@ -147,7 +147,7 @@ async def test_a_failure_of_every_question_names_the_remedy(
         await complete(provider, judge_server.url)
     place = {"openai": "judge-1 at 127.0.0.1", "dashscope": "judge-1 at DashScope"}[provider]
     variable = {"openai": "OPENAI_API_KEY", "dashscope": "DASHSCOPE_API_KEY"}[provider]
-    assert str(error.value) == f"judge {place} {message.format(variable=variable)}"
+    assert str(error.value) == f"model {place} {message.format(variable=variable)}"
 
 
 async def test_a_busy_provider_says_when_to_ask_again(judge_server: Any, reply: Any, provider: str) -> None:

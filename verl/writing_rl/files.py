@@ -1,10 +1,11 @@
-"""Writing a file so that it is whole at every moment."""
+"""Writing a file so that it is whole at every moment, and telling one content from another."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -70,6 +71,15 @@ def swap_whole(path: Path, content: bytes) -> Iterator[Path | None]:
         finally:
             if old is not None:
                 old.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

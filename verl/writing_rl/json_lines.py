@@ -1,32 +1,49 @@
-"""Reading a file of JSON lines that a person has made."""
+"""Reading files of JSON objects, one a line."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from writing_rl.errors import DataError
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+class Digest(Protocol):
+    """Takes in what is read, as those of `hashlib` do."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
+def read_json_lines(path: Path, digest: Digest | None = None) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The objects of a file, each with the number of its line, from 1; empty lines are left out.
+
+    It is read line by line, as such files are large.
+
+    Args:
+        path: The file.
+        digest: Takes in its content.
 
     Raises:
         DataError: The file cannot be read, or a line is no JSON object; the message names it.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number} is no JSON: {error}") from None
-        if not isinstance(entry, dict):
-            raise DataError(f"{path}, line {number} is no JSON object: write one JSON object a line")
-        yield number, entry
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                if digest:
+                    digest.update(line)
+                if line.strip():
+                    yield number, _object(line, f"{path}, line {number}")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _object(line: bytes, place: str) -> Mapping[str, Any]:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place} is no JSON: {error}") from None
+    if not isinstance(entry, dict):
+        raise DataError(f"{place} is no JSON object: write one JSON object a line")
+    return entry

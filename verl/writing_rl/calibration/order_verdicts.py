@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl.errors import DataError
+from writing_rl.judging.asking import as_answered
 from writing_rl.judging.compare import Comparison
 from writing_rl.judging.judge import Judge
-from writing_rl.judging.pairs import VERDICTS, Pair, as_line, judge_all, judge_pair
+from writing_rl.judging.pairs import VERDICTS, Pair, as_line, judge_pair
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Outcome, Strategy, Verdict, outcome_of
 from writing_rl.judging.vote import VoteRule, decide
@@ -87,7 +88,7 @@ async def judge_orders(
     compare = functools.partial(judge_pair, judges, rules=replace(rules, strategy=Strategy.BOTH))
     judge = ",".join(judge.name for judge in judges)
     with open(path, "a", encoding="utf-8") as output:
-        async for pair, comparison in judge_all(pairs, compare, parallel):
+        async for pair, comparison in as_answered(pairs, compare, parallel):
             entry = as_order_line(pair, comparison, judge, rules.vote)
             output.write(json.dumps(entry) + "\n")
             output.flush()

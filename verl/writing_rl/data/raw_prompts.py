@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from writing_rl.data.fields import optional_text, text_of
 from writing_rl.errors import DataError
+from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.text import strip_thinking
 
 #: What a line may say about a prompt besides the prompt and its responses.
@@ -100,16 +101,17 @@ def read_raw_prompts(paths: Iterable[Path]) -> RawInput:
     found = RawInput()
     known: dict[str, RawPrompt] = {}
     for path in paths:
-        for number, entry in _entries(path, found.sha256):
+        digest = hashlib.sha256()
+        for number, entry in read_json_lines(path, digest):
             place = f"{path}, line {number}"
-            prompt = _text(entry, "prompt", place)
+            prompt = text_of(entry, "prompt", place)
             if not prompt.strip():
                 raise DataError(f"{place}: 'prompt' is empty")
             responses = _responses(entry, place)
             written = [response for response in responses if response.text]
             found.lines += 1
             found.empty_responses += len(responses) - len(written)
-            remarks = {name: _optional_text(entry, name, place) for name in REMARKS}
+            remarks = {name: optional_text(entry, name, place) for name in REMARKS}
             # The judge has a default for no criteria, and none for empty ones.
             remarks["criteria"] = (remarks["criteria"] or "").strip() or None
             key = same_text(prompt)
@@ -119,6 +121,7 @@ def read_raw_prompts(paths: Iterable[Path]) -> RawInput:
                 continue
             found.joined += 1
             found.conflicts += _join(earlier, written, remarks)
+        found.sha256[str(path)] = digest.hexdigest()
     return found
 
 
@@ -135,27 +138,6 @@ def _join(earlier: RawPrompt, responses: list[Response], remarks: Mapping[str, s
     return conflict
 
 
-def _entries(path: Path, sha256: dict[str, str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The objects of a file and the numbers of their lines; read line by line, as such files are large."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                digest.update(line)
-                if not line.strip():
-                    continue
-                try:
-                    entry = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise DataError(f"{path}, line {number} is no JSON: {error}") from None
-                if not isinstance(entry, dict):
-                    raise DataError(f"{path}, line {number} is no JSON object: write one prompt a line")
-                yield number, entry
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    sha256[str(path)] = digest.hexdigest()
-
-
 def _responses(entry: Mapping[str, Any], place: str) -> list[Response]:
     if not isinstance(entry.get("responses"), list):
         what = (
@@ -167,8 +149,8 @@ def _responses(entry: Mapping[str, Any], place: str) -> list[Response]:
         where = f"{place}, response {position + 1}"
         if not isinstance(response, dict):
             raise DataError(f"{where} is {response!r:.80}, it must be an object with a 'text'")
-        text = strip_thinking(_text(response, "text", where))
-        model = _optional_text(response, "model", where)
+        text = strip_thinking(text_of(response, "text", where))
+        model = optional_text(response, "model", where)
         responses.append(Response(text, model, _score(response.get("score"), where), place))
     return responses
 
@@ -183,21 +165,3 @@ def _score(value: Any, where: str) -> float | None:
         except OverflowError:
             pass
     raise DataError(f"{where}: 'score' is {value!r:.80}, it must be a finite number")
-
-
-def _text(entry: Mapping[str, Any], name: str, where: str) -> str:
-    if name not in entry:
-        raise DataError(f"{where}: {name!r} is missing")
-    value = entry[name]
-    if not isinstance(value, str):
-        raise DataError(f"{where}: {name!r} is {value!r:.80}, it must be a text")
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        # JSON can write half of a character (`\ud83d`), parquet cannot.
-        raise DataError(f"{where}: {name!r} holds half of a character (a lone surrogate)") from None
-    return value
-
-
-def _optional_text(entry: Mapping[str, Any], name: str, where: str) -> str | None:
-    return None if entry.get(name) is None else _text(entry, name, where)

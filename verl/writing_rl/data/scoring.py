@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from writing_rl.data.grading import Grades, Text
 from writing_rl.data.raw_prompts import RawPrompt
 from writing_rl.errors import DataError, SettingError
 
@@ -49,8 +50,9 @@ def given_scores(prompts: Sequence[RawPrompt]) -> list[ScoredPrompt]:
             if response.score is None:
                 who = f" of {response.model}" if response.model else ""
                 raise DataError(
-                    f"{response.place}: a response{who} has no 'score': give one to every response, or rank "
-                    "the models that wrote them with --model_order weak,…,strong"
+                    f"{response.place}: a response{who} has no 'score': give one to every response, "
+                    "have them graded with --scores grade, or rank the models that wrote them with "
+                    "--model_order weak,…,strong"
                 )
             references.append(Reference(response.text, response.score, response.model))
         scored.append(ScoredPrompt(prompt, references))
@@ -82,6 +84,27 @@ def by_model_order(models: Sequence[str]) -> Scoring:
                 if response.model not in ranks:
                     raise DataError(f"{response.place}: the model {response.model!r} is not in --model_order")
                 references.append(Reference(response.text, ranks[response.model], response.model))
+            scored.append(ScoredPrompt(prompt, references))
+        return scored
+
+    return score
+
+
+def by_grades(grades: Grades) -> Scoring:
+    """Makes a way of scoring in which a judge's grade is the score; what has no grade is left out.
+
+    Args:
+        grades: What is known of the texts.
+    """
+
+    def score(prompts: Sequence[RawPrompt]) -> list[ScoredPrompt]:
+        scored = []
+        for prompt in prompts:
+            references = []
+            for response in prompt.responses:
+                grade = grades.of.get(Text(prompt.prompt, response.text, prompt.criteria))
+                if grade is not None:
+                    references.append(Reference(response.text, grade, response.model))
             scored.append(ScoredPrompt(prompt, references))
         return scored
 

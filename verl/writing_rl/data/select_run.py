@@ -13,11 +13,10 @@ from writing_rl.data.select_files import (
     kept_rows,
     read_policy_scores,
     read_scored_rows,
-    sha256_of,
 )
 from writing_rl.data.select_report import Selection, as_csv, as_json, notes, table
 from writing_rl.errors import DataError, SettingError
-from writing_rl.files import write_whole
+from writing_rl.files import sha256_of, write_whole
 
 #: The sets that a folder for training holds.
 TRAIN, TEST = "train.parquet", "test.parquet"

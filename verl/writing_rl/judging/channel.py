@@ -63,7 +63,9 @@ def pause_s(attempt: int, after_s: float | None, draw: float) -> float:
 class Channel:
     """This process's way to the models of a run: a limit on the requests in flight, retries, and an end."""
 
-    def __init__(self, slots: SharedSlots, *, max_retries: int, request_timeout_s: float) -> None:
+    def __init__(
+        self, slots: SharedSlots, *, max_retries: int, request_timeout_s: float, learns: bool = True
+    ) -> None:
         """Has asked nothing yet.
 
         Args:
@@ -71,10 +73,11 @@ class Channel:
             max_retries: How often a request is made again that failed in a way that may pass.
             request_timeout_s: Seconds after which a request is given up that is not answered, while too
                 little is known of how long answers take: see `Patience`.
+            learns: Whether that is learnt; not where answers differ in length as much as stories do.
         """
         self._slots = slots
         self._max_retries = max_retries
-        self._patience = Patience(request_timeout_s)
+        self._patience = Patience(request_timeout_s, learns=learns)
 
     def close(self) -> None:
         """Asks nothing more. Requests in flight come to their end, those that wait are `STOPPED`."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import runpy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from writing_rl.judging import prompts
@@ -51,6 +49,11 @@ class Templates:
     def __post_init__(self) -> None:
         prompts.check_template("JUDGE_PROMPT", self.default, self._NEEDED)
         prompts.check_template("JUDGE_PROMPT_WITH_CRITERIA", self.with_criteria, self._NEEDED | {"criteria"})
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these instructions from others."""
+        return prompts.fingerprint(self.default, self.with_criteria, self.ask_again)
 
     def messages(self, question: Question) -> Messages:
         """The chat messages that ask a question."""
@@ -112,12 +115,6 @@ class ModelJudge:
 
 
 def load_templates() -> Templates:
-    """The templates of `verl/utils/reward_score/judge_prompts.py`, for programs that need nothing of verl.
-
-    Importing the file under its own name would import verl, which takes seconds.
-    """
-    package = Path(__file__).parents[1]  # `verl/writing_rl` in the repository, `writing_rl` where installed
-    places = (package.parent / "utils", package.parent / "verl" / "utils")
-    files = [place / "reward_score" / "judge_prompts.py" for place in places]
-    names = runpy.run_path(str(next(file for file in files if file.is_file())))
+    """The templates of `judge_prompts.py` for comparing texts."""
+    names = prompts.load()
     return Templates(names["JUDGE_PROMPT"], names["JUDGE_PROMPT_WITH_CRITERIA"], names["ASK_AGAIN"])

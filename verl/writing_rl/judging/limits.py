@@ -134,13 +134,13 @@ class Meter:
         """
         calls = self.spent.calls + self._open.calls
         if self._limits.max_calls is not None and calls + 1 > self._limits.max_calls:
-            raise BudgetSpent(f"the judge's budget is spent: {calls:,} calls, max_calls is reached")
+            raise BudgetSpent(f"the budget is spent: {calls:,} calls, max_calls is reached")
         most = self._limits.max_cost_usd
         if most is not None and self.spent.cost_usd + self._open.cost_usd + at_most.cost_usd > most:
             if self._open.calls:
                 return None
             raise BudgetSpent(
-                f"the judge's budget is spent: {self.spent.cost_usd:.4f} of max_cost_usd={most:g} after "
+                f"the budget is spent: {self.spent.cost_usd:.4f} of max_cost_usd={most:g} after "
                 f"{calls:,} calls, and the next one may cost {at_most.cost_usd:.4f}"
             )
         wait_s = max(

@@ -16,17 +16,25 @@ from writing_rl.judging.slots import SharedSlots, SlotPool
 from writing_rl.settings import JudgeSettings
 
 
-def make_channel(settings: JudgeSettings, slots: SharedSlots | None = None) -> Channel:
+def make_channel(
+    settings: JudgeSettings, slots: SharedSlots | None = None, *, learns: bool = True
+) -> Channel:
     """A process's way to its judges.
 
     Args:
         settings: How judges are asked.
         slots: The process's use of the run's pool; None makes a pool for this process alone.
+        learns: Whether hanging requests are given up by how long answers take, or after the time-out alone.
     """
     if slots is None:
         pool = SlotPool(settings.parallel, settings.limits)
         slots = own_slots(pool, metered=settings.limits.any)
-    return Channel(slots, max_retries=settings.max_retries, request_timeout_s=settings.request_timeout_s)
+    return Channel(
+        slots,
+        max_retries=settings.max_retries,
+        request_timeout_s=settings.request_timeout_s,
+        learns=learns,
+    )
 
 
 def make_judges(
@@ -43,17 +51,30 @@ def make_judges(
     Raises:
         SettingError: A judge lacks what it needs, such as a key, or a budget is set and its price not known.
     """
+    models = make_models(settings, channel, served)
+    return tuple(
+        ModelJudge(name, model, templates) if model else OfflineJudge(channel)
+        for name, model in models.items()
+    )
+
+
+def make_models(
+    settings: JudgeSettings, channel: Channel, served: Served | None = None
+) -> dict[str, Model | None]:
+    """The models that the settings name, in their order; the offline judge is none, and so is None.
+
+    Arguments and errors as those of `make_judges`.
+    """
     prices = check_prices(settings)
     cache = Cache(Path(settings.cache_file), settings.cache) if settings.cache is not CacheMode.OFF else None
-    judges: list[Judge] = []
+    models: dict[str, Model | None] = {}
     for name in settings.models:
         if provider_of(name, settings) == "offline":
-            judges.append(OfflineJudge(channel))
+            models[name] = None
             continue
         chat = make_chat(name, settings, served)
-        model = Model(chat, channel, max_tokens=settings.max_tokens, price=prices[name], cache=cache)
-        judges.append(ModelJudge(name, model, templates))
-    return tuple(judges)
+        models[name] = Model(chat, channel, max_tokens=settings.max_tokens, price=prices[name], cache=cache)
+    return models
 
 
 def check_prices(settings: JudgeSettings) -> dict[str, Price | None]:

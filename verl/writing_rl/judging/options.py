@@ -1,4 +1,4 @@
-"""The options of scripts that ask a judge."""
+"""The options of scripts that ask models."""
 
 from __future__ import annotations
 
@@ -10,32 +10,42 @@ from writing_rl.judging.limits import Limits
 from writing_rl.settings import JudgeSettings, model_names
 
 
-def add_judge_options(parser: argparse.ArgumentParser) -> None:
-    """Adds who is asked, how fast, and what that may cost."""
-    add = parser.add_argument
+def add_judge_options(parser: argparse._ActionsContainer) -> None:
+    """Adds who judges, and the options of `add_asking_options`."""
     models = "model, several (a,b,c: the majority decides), or `offline` (default: JUDGE_MODEL)"
-    add("--judge", default=os.environ.get("JUDGE_MODEL"), help=models)
+    parser.add_argument("--judge", default=os.environ.get("JUDGE_MODEL"), help=models)
+    add_asking_options(parser)
+    again = "judge again what an earlier start left unscored"
+    parser.add_argument("--retry_unscored", action="store_true", help=again)
+
+
+def add_asking_options(parser: argparse._ActionsContainer) -> None:
+    """Adds where models are asked, how fast, and what that may cost."""
+    add = parser.add_argument
     endpoint = "OpenAI-compatible endpoint (default: OPENAI_BASE_URL, or the provider of the model)"
     add("--base_url", default=os.environ.get("OPENAI_BASE_URL"), help=endpoint)
     parallel = os.environ.get("API_PARALLEL") or "64"
     in_flight = f"requests in flight (default: API_PARALLEL, here {parallel})"
     add("--parallel", type=positive, default=parallel, help=in_flight)  # a text, which is checked as well
-    add("--max_calls", type=positive, help="most requests of this start")
-    add("--max_cost_usd", type=amount, help="what this start may cost, by the price table")
-    add("--prices", help="price table (default: judge_prices.yaml beside the project's configuration)")
-    again = "judge again what an earlier start left unscored"
-    add("--retry_unscored", action="store_true", help=again)
+    add("--max_calls", type=positive, metavar="N", help="most requests of this start")
+    add("--max_cost_usd", type=amount, metavar="USD", help="what this start may cost, by the price table")
+    add("--prices", metavar="FILE", help="price table (default: judge_prices.yaml in the configuration)")
 
 
 def judge_settings(arguments: argparse.Namespace) -> JudgeSettings:
-    """The settings that these options give.
+    """The settings that the options of `add_judge_options` give.
 
     Raises:
         SettingError: No judge is named, or one twice.
     """
+    return asking_settings(arguments, model_names(arguments.judge))
+
+
+def asking_settings(arguments: argparse.Namespace, models: tuple[str, ...] = ()) -> JudgeSettings:
+    """The settings that the options of `add_asking_options` give, for some models."""
     return JudgeSettings(
-        models=model_names(arguments.judge),
-        base_url=arguments.base_url,
+        models=models,
+        base_url=arguments.base_url or None,
         parallel=arguments.parallel,
         limits=Limits(max_calls=arguments.max_calls, max_cost_usd=arguments.max_cost_usd),
         prices=arguments.prices,
@@ -53,6 +63,13 @@ def amount(text: str) -> float:
     """A number above 0."""
     if not 0 < (value := float(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """A number from 0."""
+    if not 0 <= (value := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0")
     return value
 
 

@@ -7,15 +7,14 @@ Output, likewise: `{"id", "verdict": "A" | "B" | "C" | null, "reason": str | nul
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writing_rl.errors import BudgetSpent, DataError
+from writing_rl.errors import DataError
 from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.compare import NO_ANSWER, Comparison, judge_texts
 from writing_rl.judging.judge import Judge
@@ -126,47 +125,3 @@ def as_line(pair: Pair, comparison: Comparison) -> dict[str, Any]:
         "cost_usd": usage.known_cost_usd,
         "latency_s": round(sum(usage.latencies_s), 3),
     }
-
-
-async def judge_all(
-    pairs: Iterable[Pair], compare: Callable[[Pair], Any], parallel: int
-) -> AsyncIterator[tuple[Pair, Comparison]]:
-    """Compares pairs and yields them as they are done.
-
-    Args:
-        pairs: What to compare; taken one by one.
-        compare: The comparison of one pair, a coroutine function.
-        parallel: How many are compared at a time.
-
-    Raises:
-        BudgetSpent: What was begun and paid for by then has been yielded.
-        JudgeError: The judge cannot be used at all. What has ended by then has been yielded.
-    """
-    waiting = iter(pairs)
-    running: dict[asyncio.Task[Comparison], Pair] = {}
-    spent: BudgetSpent | None = None
-    try:
-        while True:
-            while not spent and len(running) < parallel and (pair := next(waiting, None)) is not None:
-                running[asyncio.ensure_future(compare(pair))] = pair
-            if not running:
-                break
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            failed: BaseException | None = None
-            for task in done:
-                pair = running.pop(task)
-                error = task.exception()
-                if isinstance(error, BudgetSpent):
-                    spent = error
-                elif error is not None:
-                    failed = error
-                else:
-                    yield pair, task.result()
-            if failed:
-                raise failed
-        if spent:
-            raise spent
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)

@@ -31,12 +31,14 @@ class Patience:
     twice the time. A question that was given up twice is given twice the time, too: it may be a long one.
     """
 
-    def __init__(self, longest_s: float) -> None:
+    def __init__(self, longest_s: float, *, learns: bool = True) -> None:
         """Knows nothing yet.
 
         Args:
             longest_s: Seconds after which a request is given up in any case.
+            learns: Whether it is given up sooner where answers are seen to come sooner.
         """
+        self._learns = learns
         self._longest_s = longest_s
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._given_up: deque[bool] = deque(maxlen=WINDOW)
@@ -54,7 +56,7 @@ class Patience:
         """Learns from a request that was answered or given up."""
         self._recent.append(seconds)
         self._given_up.append(given_up)
-        if len(self._recent) >= LEAST:
+        if self._learns and len(self._recent) >= LEAST:
             given_up_share = sum(self._given_up) / len(self._given_up)
             some_hang = HANGING_SHARE < given_up_share < 1 - SHARE
             times = TIMES_IF_SOME_HANG if some_hang else TIMES

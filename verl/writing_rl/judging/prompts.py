@@ -1,9 +1,13 @@
-"""Filling the judge templates of `verl.utils.reward_score.judge_prompts`, which users edit."""
+"""Loading and filling the judge templates of `verl.utils.reward_score.judge_prompts`, which users edit."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+import runpy
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from writing_rl.errors import SettingError
 
@@ -31,3 +35,19 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     template or in a text, and a text that itself holds `{answer_b}`, stay as they are.
     """
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
+
+
+def fingerprint(*templates: str) -> str:
+    """What tells some templates from others, as a SHA-256 in hexadecimal digits."""
+    return hashlib.sha256("\0".join(templates).encode("utf-8", "replace")).hexdigest()
+
+
+def load() -> dict[str, Any]:
+    """The names of `judge_prompts.py`, for programs that need nothing of verl.
+
+    Importing the file under its own name would import verl, which takes seconds.
+    """
+    package = Path(__file__).parents[1]  # `verl/writing_rl` in the repository, `writing_rl` where installed
+    places = (package.parent / "utils", package.parent / "verl" / "utils")
+    files = [place / "reward_score" / "judge_prompts.py" for place in places]
+    return runpy.run_path(str(next(file for file in files if file.is_file())))

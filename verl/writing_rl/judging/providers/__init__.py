@@ -23,10 +23,10 @@ PROVIDER_OF_MODEL = {
 
 
 class Served(NamedTuple):
-    """The judge that verl serves in a run.
+    """A model without a bill: the judge that verl serves in a run, or a checkpoint that a script serves.
 
     Attributes:
-        address: `host:port` of verl's router.
+        address: `host:port` of verl's router, or of the server.
         model: The model as its servers call it (`reward.reward_model.model_path`).
     """
 

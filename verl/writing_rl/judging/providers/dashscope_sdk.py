@@ -42,7 +42,7 @@ class DashScopeChat:
         self._key = read_key(KEY_VARIABLE)
         if not self._key:
             raise SettingError(
-                f"judge {model} is asked at DashScope and needs a key: set {KEY_VARIABLE}, or "
+                f"model {model} is asked at DashScope and needs a key: set {KEY_VARIABLE}, or "
                 "OPENAI_BASE_URL for an endpoint of your own, or JUDGE_MODEL=offline to try the system "
                 "without a judge model"
             )

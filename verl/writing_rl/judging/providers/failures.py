@@ -31,11 +31,11 @@ def failure_of(
         key_variable: Environment variable of the key.
     """
     if status in (401, 403):
-        return JudgeError(f"judge {judge} refuses the key ({status}): check {key_variable}")
+        return JudgeError(f"model {judge} refuses the key ({status}): check {key_variable}")
     if status == 404:
-        return JudgeError(f"judge {judge} is not there ({status}): check JUDGE_MODEL and OPENAI_BASE_URL")
+        return JudgeError(f"model {judge} is not there ({status}): check its name and OPENAI_BASE_URL")
     if code.lower().startswith(NO_CREDIT):
-        return JudgeError(f"judge {judge} has no credit left ({code}): check the account of {key_variable}")
+        return JudgeError(f"model {judge} has no credit left ({code}): check the account of {key_variable}")
     if code.lower().startswith(FILTERED):
         return Unscored("content_filter", message, tokens=NOTHING_BILLED)
     if status in (408, 409, 425, 429) or status >= 500:

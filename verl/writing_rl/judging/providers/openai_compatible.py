@@ -44,7 +44,7 @@ class OpenAICompatibleChat:
         self._key = read_key(KEY_VARIABLE)
         if not self._key and not base_url:
             raise SettingError(
-                f"judge {model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an "
+                f"model {model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an "
                 "endpoint of your own, or JUDGE_MODEL=offline to try the system without a judge model"
             )
         self._model = model

@@ -1,0 +1,179 @@
+"""What the policy writes today, and what a judge thinks of it: the scores that the selection needs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from writing_rl.data.generate import Generation, Response, generate, questions_of
+from writing_rl.data.grading import Grades, Grading, Text, grade_texts
+from writing_rl.data.prompt_files import Prompt
+from writing_rl.data.samples import Sample, read_samples, sample_keys
+from writing_rl.data.training_set import RECORD
+from writing_rl.errors import DataError, SettingError
+from writing_rl.files import write_whole
+from writing_rl.judging.channel import own_slots
+from writing_rl.judging.grade import LOWEST
+from writing_rl.judging.make import make_channel
+from writing_rl.judging.slots import SlotPool
+from writing_rl.judging.text import strip_thinking
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How the policy's scores come about.
+
+    Attributes:
+        generation: Who writes, one writer, and how often.
+        grading: Who grades.
+    """
+
+    generation: Generation
+    grading: Grading
+
+
+@dataclass(frozen=True)
+class PolicyFiles:
+    """The files of these stages, beside the selection that they are for.
+
+    Attributes:
+        responses: What the policy wrote.
+        grades: What a judge says of it.
+        scores: The outcome: `{"id", "score"}`, a line a response.
+    """
+
+    responses: Path
+    grades: Path
+    scores: Path
+
+    @classmethod
+    def beside(cls, out: Path) -> PolicyFiles:
+        """Those of a selection that is written to `out`."""
+        return cls(*(out.with_suffix(f".policy{kind}.jsonl") for kind in ("_responses", "_grades", "")))
+
+
+def score_policy(data: Path, files: PolicyFiles, policy: Policy) -> str:
+    """Has the policy write to every prompt of a data set, has that graded, and writes the scores.
+
+    What was written and graded before is not asked for again.
+
+    Args:
+        data: The data set.
+        files: Where the answers and the scores go.
+        policy: Who writes and who grades.
+
+    Returns:
+        What came of it, for a terminal.
+
+    Raises:
+        SettingError: The references are on another scale than the policy's scores would be.
+        DataError: The data set cannot be used, or nothing could be written or graded.
+        JudgeError: A model cannot be asked, or the budget is spent; what was paid for is in the files.
+    """
+    note = check_scale(data, policy.grading)
+    samples = read_samples(data)
+    keys = sample_keys(samples, data)
+    ids = [keys.key(sample.id, sample.index) for sample in samples]
+    texts, grades = asyncio.run(_ask(samples, data, files, policy))
+    lines, empty = _scores(ids, samples, texts, grades)
+    if not lines:
+        raise DataError(
+            f"no response of the policy could be graded: see {files.responses} and {files.grades}"
+        )
+    write_whole(files.scores, "".join(f"{json.dumps(line)}\n" for line in lines))
+    asked = len(samples) * policy.generation.samples
+    said = [f"{files.scores}: {len(lines):,} of {asked:,} responses of the policy are scored"]
+    if empty:
+        said.append(f"{empty:,} responses are empty without their thinking part: they have the lowest grade")
+    return "\n".join((*said, *([note] if note else [])))
+
+
+def check_scale(data: Path, grading: Grading) -> str:
+    """A margin is the difference of two grades, which must be of one scale.
+
+    Args:
+        data: The data set, beside which `prepare.json` says how its references were graded.
+        grading: How the policy's texts are to be graded.
+
+    Returns:
+        A warning where that is not known; empty where it is the same scale.
+
+    Raises:
+        SettingError: It is another scale.
+    """
+    path = data.with_name(RECORD)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        scores = record["settings"]["scores"]
+        made = next(iter(entry for entry in record["judged"].values() if entry["stage"] == "grades"), None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return (
+            f"Note: no {path} says how the references were graded; the margin compares them with other grades"
+        )
+    if scores == "model_order":
+        raise SettingError(
+            f"the scores of {data} are ranks of models ({path}), which no grade can be compared with: have "
+            "the references graded with scripts/prepare_data.py --scores grade"
+        )
+    if made is None:
+        return (
+            f"Note: the references of {data} have scores that were given: they must be grades from 1 to 10, "
+            "best by the same judge"
+        )
+    for name, now in grading.settings.items():
+        if (before := made.get(name)) != now:
+            raise SettingError(
+                f"the references of {data} were graded with {name} = {before!r:.60} ({path}), and now it is "
+                f"{now!r:.60}: a margin needs one scale, so grade both alike"
+            )
+    return ""
+
+
+async def _ask(
+    samples: Sequence[Sample], data: Path, files: PolicyFiles, policy: Policy
+) -> tuple[Mapping[tuple[int, int], str], Grades]:
+    """The policy's texts by row and number, and their grades."""
+    generation, grading = policy.generation, policy.grading
+    # One pool for both stages: a budget is for the whole start.
+    limits = grading.judges.limits
+    slots = own_slots(SlotPool(grading.judges.parallel, limits), metered=limits.any)
+    prompts = [Prompt(sample.prompt, sample.messages, {}) for sample in samples]
+    (writer,) = generation.writers
+    with generation.stage(files.responses, [data], texts=True) as stage:
+        await generate(prompts, generation, make_channel(generation.models, slots, learns=False), stage)
+        responses = {
+            (row, question.sample): stage.found[question.key]
+            for row, prompt in enumerate(prompts)
+            for question in questions_of(prompt, writer, generation)
+        }
+    _check_written(responses, files.responses)
+    texts = {place: strip_thinking(r.text) for place, r in responses.items() if not r.failed}
+    asked = (
+        Text(samples[row].prompt, text, samples[row].criteria) for (row, _), text in texts.items() if text
+    )
+    with grading.stage(files.grades, [files.responses]) as stage_of_grades:
+        channel = make_channel(grading.judges, slots)
+        return texts, await grade_texts(asked, grading, channel, stage_of_grades)
+
+
+def _check_written(responses: Mapping[tuple[int, int], Response], path: Path) -> None:
+    if all(response.failed for response in responses.values()):
+        first = next(iter(responses.values()))
+        raise DataError(f"the policy wrote nothing: {first.failed}: {first.detail} ({path})")
+
+
+def _scores(
+    ids: Sequence[str], samples: Sequence[Sample], texts: Mapping[tuple[int, int], str], grades: Grades
+) -> tuple[list[dict[str, Any]], int]:
+    """The lines of the scores, and how many responses were empty."""
+    lines: list[dict[str, Any]] = []
+    for (row, _), text in sorted(texts.items()):
+        # Training counts a response without an answer as lost, whatever it is compared with.
+        grade = grades.of.get(Text(samples[row].prompt, text, samples[row].criteria)) if text else LOWEST
+        if grade is not None:
+            lines.append({"id": int(ids[row]), "score": grade})
+    return lines, sum(not text for text in texts.values())

@@ -1,0 +1,124 @@
+"""Reading prompts for which responses are to be written: JSON lines, CSV, or parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from writing_rl.data.fields import optional_text, text_of
+from writing_rl.data.raw_prompts import REMARKS, same_text
+from writing_rl.data.samples import COLUMNS, read_samples
+from writing_rl.errors import DataError
+from writing_rl.json_lines import read_json_lines
+
+#: Rows that are in memory twice, as Arrow and as Python objects.
+ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A writing task.
+
+    Attributes:
+        prompt: The task.
+        messages: The chat that the writer sees, where the file says it; None: the task and a system message.
+        remarks: What else the file says about it: criteria, source, system.
+    """
+
+    prompt: str
+    messages: tuple[Mapping[str, str], ...] | None
+    remarks: Mapping[str, str]
+
+
+def read_prompts(path: Path, column: str = "prompt") -> list[Prompt]:
+    """Reads and checks a file of prompts.
+
+    Args:
+        path: By its name's ending JSON lines (`.jsonl`), CSV (`.csv`) or parquet (`.parquet`), which may also
+            be a training set.
+        column: The name of the field or column with the prompt; criteria, source and system may stand beside
+            it under these names.
+
+    Returns:
+        The prompts, all different: of those that differ only in white space and case, the first.
+
+    Raises:
+        DataError: The file or one of its lines or rows cannot be used; the message names it.
+    """
+    prompts: dict[str, Prompt] = {}
+    for prompt in _prompts(path, column):
+        prompts.setdefault(same_text(prompt.prompt), prompt)
+    if not prompts:
+        raise DataError(f"{path} holds no prompts")
+    return list(prompts.values())
+
+
+def _prompts(path: Path, column: str) -> Iterator[Prompt]:
+    readers = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
+    if (reader := readers.get(path.suffix)) is None:
+        raise DataError(f"{path}: give it a name that ends in {', '.join(readers)}, by what is in it")
+    if reader is _parquet and _is_training_set(path):
+        for sample in read_samples(path):
+            criteria = {"criteria": sample.criteria} if sample.criteria else {}
+            yield Prompt(sample.prompt, sample.messages, criteria)
+        return
+    for place, entry in reader(path):
+        if column not in entry:
+            known = ", ".join(map(str, entry))
+            raise DataError(
+                f"{place} lacks {column!r}: name the prompt's column with --prompt_column ({known})"
+            )
+        prompt = text_of(entry, column, place)
+        if not prompt.strip():
+            raise DataError(f"{place}: {column!r} is empty")
+        # The system message may be empty, which is none; other remarks that are empty say nothing.
+        remarks = {name: optional_text(entry, name, place) for name in REMARKS}
+        said = {name: text for name, text in remarks.items() if text or (text == "" and name == "system")}
+        yield Prompt(prompt, None, said)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, entry in read_json_lines(path):
+        yield f"{path}, line {number}", entry
+
+
+def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    import pandas
+
+    try:
+        # Everything is a text: a story may well be called `NA` or `007`.
+        table = pandas.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, pandas.errors.ParserError) as error:
+        raise DataError(f"{path} is no CSV in UTF-8: {str(error).strip()}") from None
+    for number, entry in enumerate(table.to_dict("records")):
+        # CSV has no null: a field that is left empty is missing.
+        yield f"{path}, row {number}", {name: value for name, value in entry.items() if value}
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
+                for entry in batch.to_pylist():
+                    yield f"{path}, row {number}", entry
+                    number += 1
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _is_training_set(path: Path) -> bool:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        return set(COLUMNS) <= set(pyarrow.parquet.read_schema(path).names)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,101 @@
+"""The models that write: anything that a judge can be, or a checkpoint that vLLM serves for the purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from writing_rl.errors import SettingError
+from writing_rl.judging.channel import Channel
+from writing_rl.judging.make import make_models
+from writing_rl.judging.model import Model
+from writing_rl.judging.providers import Served
+from writing_rl.serve import serve
+from writing_rl.settings import JudgeSettings
+
+#: What a model's name begins with that vLLM is to serve from the hub.
+VLLM = "vllm:"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A model that writes.
+
+    Attributes:
+        name: What it is called in the data: as it was given, without its address.
+        base_url: Its endpoint, where one of its own was given.
+        checkpoint: The folder or hub name that vLLM serves; None where somebody else serves the model.
+    """
+
+    name: str
+    base_url: str | None = None
+    checkpoint: str | None = None
+
+
+def parse_writers(names: str) -> list[Writer]:
+    """Reads a list of models: `gpt-4.1,my-model@http://host:8000/v1,path/to/checkpoint,vllm:Qwen/Qwen3-8B`.
+
+    Raises:
+        SettingError: It names none, one twice, or what is no model.
+    """
+    writers = [_parse(name) for part in names.split(",") if (name := part.strip())]
+    if not writers:
+        raise SettingError("no model is named: give one or several, with commas between them")
+    seen: set[str] = set()
+    for writer in writers:
+        if writer.name in seen:
+            raise SettingError(f"the model {writer.name} is named twice")
+        seen.add(writer.name)
+    return writers
+
+
+def _parse(name: str) -> Writer:
+    if name.startswith(VLLM):
+        return Writer(name.removeprefix(VLLM), checkpoint=name.removeprefix(VLLM))
+    model, at, address = name.partition("@")
+    if at and address.startswith(("http://", "https://")):
+        if not model:
+            raise SettingError(f"{name}: name the model before the @ of its address")
+        return Writer(model, base_url=address)
+    if (folder := Path(name).expanduser()).is_dir():
+        if not (folder / "config.json").is_file():
+            raise SettingError(f"{name} is no checkpoint in Hugging Face's format: it has no config.json")
+        return Writer(name, checkpoint=str(folder))
+    if name.startswith((".", "/", "~")):
+        raise SettingError(f"{name} does not exist: name the folder of a checkpoint, or a model")
+    if name == "offline":
+        raise SettingError("the offline judge measures texts and cannot write any: name a model")
+    return Writer(name)
+
+
+@contextlib.contextmanager
+def opened(
+    writer: Writer, settings: JudgeSettings, channel: Channel, vllm_arguments: Sequence[str] = ()
+) -> Iterator[Model]:
+    """A writer, ready to be asked; a checkpoint is served while the context lasts.
+
+    Args:
+        writer: Which.
+        settings: How models are asked.
+        channel: This process's way to them.
+        vllm_arguments: More of `vllm serve`'s options, for a checkpoint.
+
+    Raises:
+        SettingError: It lacks what it needs, such as a key or, with a budget, a price.
+        SetupError: vLLM cannot serve it.
+    """
+    if writer.checkpoint is None:
+        settings = replace(settings, models=(writer.name,), base_url=writer.base_url or settings.base_url)
+        model = make_models(settings, channel)[writer.name]
+        assert model is not None  # `offline` is no writer
+        yield model
+        return
+    print(f"Starting vLLM with {writer.checkpoint}", file=sys.stderr)
+    with serve(writer.checkpoint, writer.name, vllm_arguments) as address:
+        settings = replace(settings, models=(writer.name,), providers={writer.name: "verl"})
+        model = make_models(settings, channel, Served(address, writer.name))[writer.name]
+        assert model is not None
+        yield model

@@ -1,0 +1,205 @@
+"""Grading a single text by criteria: the question, the reading of its answer, and who answers."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from writing_rl.errors import Unscored
+from writing_rl.judging import prompts
+from writing_rl.judging.channel import Channel, Deadline
+from writing_rl.judging.chat import Answer, Messages
+from writing_rl.judging.limits import Bill
+from writing_rl.judging.model import Model
+from writing_rl.judging.offline import score_text
+
+LOWEST, HIGHEST = 1.0, 10.0
+
+_NUMBER = r"\d{1,2}(?:\.\d{1,3})?"
+#: Commas of several scripts: a judge answers in the language of the task.
+_TOKEN = re.compile(rf"\[\[\s*({_NUMBER}(?:\s*[,，、;]\s*{_NUMBER})*)\s*\]\]")
+_COMMA = re.compile(r"[,，、;]")
+_NUMBERED = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class GradeQuestion:
+    """A text that is to be graded.
+
+    Attributes:
+        prompt: The writing task.
+        text: What was written.
+        criteria: What to grade by, or None for the default.
+        unread: The judge's earlier answer to the same question, where it holds no grades; empty at first.
+    """
+
+    prompt: str
+    text: str
+    criteria: str | None = None
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class GradeTemplates:
+    """The instructions for grading.
+
+    Attributes:
+        prompt: The question.
+        criteria: The criteria of samples without their own, numbered.
+        ask_again: What is said to an answer without grades.
+    """
+
+    prompt: str
+    criteria: str
+    ask_again: str
+
+    def __post_init__(self) -> None:
+        prompts.check_template("GRADE_PROMPT", self.prompt, frozenset({"prompt", "text", "criteria"}))
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells these instructions from others."""
+        return prompts.fingerprint(self.prompt, self.criteria, self.ask_again)
+
+    def messages(self, question: GradeQuestion) -> Messages:
+        """The chat messages that ask a question."""
+        criteria = self.criteria if question.criteria is None else question.criteria
+        values = {"prompt": question.prompt, "text": question.text, "criteria": criteria.strip()}
+        messages = [{"role": "user", "content": prompts.fill(self.prompt, values)}]
+        if question.unread:
+            messages.append({"role": "assistant", "content": question.unread})
+            messages.append({"role": "user", "content": self.ask_again})
+        return messages
+
+    def number(self, question: GradeQuestion) -> int | None:
+        """How many grades an answer must hold; None where the sample's criteria are not counted."""
+        return (len(_NUMBERED.findall(self.criteria)) or None) if question.criteria is None else None
+
+
+def load_grade_templates() -> GradeTemplates:
+    """The templates of `judge_prompts.py` for grading."""
+    names = prompts.load()
+    return GradeTemplates(names["GRADE_PROMPT"], names["GRADE_CRITERIA"], names["GRADE_AGAIN"])
+
+
+def parse_grades(text: str, number: int | None = None) -> tuple[float, ...] | None:
+    """Reads the grades from a judge's text.
+
+    As with verdicts, the last line that holds grades decides, and different grades in that line are none: a
+    judge quotes the form that it was asked for before it fills it in.
+
+    Args:
+        text: The judge's whole text.
+        number: How many grades there must be; None for any number.
+
+    Returns:
+        The grades, each from 1 to 10, or None where there are none, or not such ones.
+    """
+    for line in reversed(text.splitlines()):
+        if found := set(_TOKEN.findall(line)):
+            break
+    else:
+        return None
+    if len(found) > 1:
+        return None
+    grades = tuple(float(grade) for grade in _COMMA.split(found.pop()))
+    if number is not None and len(grades) != number:
+        return None
+    return grades if all(LOWEST <= grade <= HIGHEST for grade in grades) else None
+
+
+class Grader(Protocol):
+    """Answers a question with a text that holds grades."""
+
+    async def answer(self, question: GradeQuestion, deadline: Deadline) -> Answer:
+        """The judge's answer; errors as those of `Judge.answer`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelGrader:
+    """A judge that is a chat model."""
+
+    model: Model
+    templates: GradeTemplates
+
+    async def answer(self, question: GradeQuestion, deadline: Deadline) -> Answer:
+        """See `Grader.answer`."""
+        return await self.model.complete(self.templates.messages(question), deadline)
+
+
+@dataclass(frozen=True)
+class OfflineGrader:
+    """The offline judge: it measures texts, knows no criteria, and gives one grade."""
+
+    channel: Channel
+
+    async def answer(self, question: GradeQuestion, deadline: Deadline) -> Answer:
+        """See `Grader.answer`."""
+
+        async def measure() -> Answer:
+            total = score_text(question.prompt, question.text).total  # from 0 to 10
+            grade = LOWEST + total / 10 * (HIGHEST - LOWEST)
+            return Answer(
+                f"This is the offline judge: it measures texts and is no LLM.\n[[{grade:.3f}]]", cost_usd=0.0
+            )
+
+        return await self.channel.send(measure, Bill(calls=1), deadline)
+
+
+@dataclass
+class Graded:
+    """What came of a question.
+
+    Attributes:
+        grades: A grade for each criterion; empty where there are none.
+        reason: Why there are none, such as `timeout` or `no_grades`; empty otherwise.
+        detail: What else is known of that.
+        answers: The judge's answers, also those without grades.
+    """
+
+    grades: tuple[float, ...] = ()
+    reason: str = ""
+    detail: str = ""
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def grade(self) -> float | None:
+        """The mean of the grades, or None where there are none."""
+        return math.fsum(self.grades) / len(self.grades) if self.grades else None
+
+
+async def grade(
+    grader: Grader, question: GradeQuestion, *, number: int | None, deadline_s: float, ask_again: int
+) -> Graded:
+    """Has a text graded.
+
+    Args:
+        grader: Who grades.
+        question: What.
+        number: How many grades there must be; None for any number.
+        deadline_s: Seconds that it may take.
+        ask_again: How often an answer without grades is answered with a request for them.
+
+    Raises:
+        JudgeError: Nothing can be graded, or the budget is spent.
+    """
+    graded, deadline = Graded(), Deadline.of(deadline_s)
+    for _ in range(1 + ask_again):
+        try:
+            answer = await grader.answer(question, deadline)
+        except Unscored as unscored:
+            graded.reason, graded.detail = unscored.reason, unscored.detail
+            return graded
+        graded.answers.append(answer)
+        # What is cut off has not come to its last line, and may only have quoted the form of grades.
+        grades = None if answer.truncated else parse_grades(answer.text, number)
+        if grades is not None:
+            graded.grades = grades
+            return graded
+        question = replace(question, unread=answer.text)
+    graded.reason = "truncated" if answer.truncated else "no_grades"
+    graded.detail = f"the answer ends in {question.unread.strip()[-80:]!r}"
+    return graded
