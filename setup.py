@@ -16,6 +16,7 @@ COMMON = [
     "dashscope>=1.24",
     "httpx2",
     "hydra-core>=1.3",
+    "jinja2",
     "matplotlib>=3.8",
     "numpy",
     "openai>=3",
@@ -50,12 +51,16 @@ setup(
         "writing_rl.judging",
         "writing_rl.judging.providers",
         "writing_rl.quickstart",
+        "writing_rl.report",
         "writing_rl.trainer",
         "verl.utils.reward_score",
         "verl.workers.reward_manager",
     ],
     package_dir={"writing_rl": "verl/writing_rl"},
-    package_data={"writing_rl": ["config/*.yaml", "config/judge/*.yaml", "config/profile/*.yaml"]},
+    package_data={
+        "writing_rl": ["config/*.yaml", "config/judge/*.yaml", "config/profile/*.yaml"],
+        "writing_rl.report": ["*.html.j2", "*.css"],
+    },
     install_requires=[VERL, *COMMON],
     extras_require={
         # vLLM's CPU build; requirements.txt holds the exact versions of everything below it.

@@ -67,6 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--timeout_s", type=positive, default=900, metavar="S", help=timeout)
     add(
         "--vllm_args",
+        type=shlex.split,
         default="",
         metavar="'...'",
         help="more of vLLM's options for checkpoints, in one argument",
@@ -96,7 +97,7 @@ async def generate_file(arguments: argparse.Namespace) -> None:
         settings,
         arguments.samples,
         arguments.system,
-        shlex.split(arguments.vllm_args),
+        arguments.vllm_args,
         arguments.retry_failed,
     )
     prompts = read_prompts(arguments.input, arguments.prompt_column)

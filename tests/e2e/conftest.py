@@ -97,7 +97,7 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
     """Starts a training with Hydra overrides, in the test's own folder or another one."""
     runs: list[Run] = []
 
-    def start(*overrides: str, folder: Path = tmp_path, **variables: str) -> Run:
+    def start(*overrides: str, folder: Path = tmp_path, data: Path = material, **variables: str) -> Run:
         index = folder / "running_file" / "index_trial.json"
         create = [sys.executable, str(Path(__file__).parents[2] / "scripts" / "create_index_file.py")]
         subprocess.run(
@@ -106,7 +106,7 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
                 "--experiment",
                 "trial",
                 "--data",
-                str(material / "train.parquet"),
+                str(data / "train.parquet"),
                 "--folder",
                 str(index.parent),
             ],
@@ -115,7 +115,7 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
         environment = {
             **os.environ,
             "BASE_MODEL": str(material / "base_model"),
-            "DATA_DIR": str(material),
+            "DATA_DIR": str(data),
             "EXPERIMENT_NAME": "trial",
             "JUDGE_MODEL": "offline",
             **variables,

@@ -196,9 +196,7 @@ def test_the_script_stops_at_its_budget_and_goes_on_with_another(tmp_path: Path)
     settings = ("--judge", "offline", "--input", given, "--output", output)
     first = run(*settings, "--max_calls", "3")
     assert first.returncode == 1
-    assert (
-        first.stderr.splitlines()[-1] == "Error: the budget is spent: 3 calls, max_calls is reached"
-    )
+    assert first.stderr.splitlines()[-1] == "Error: the budget is spent: 3 calls, max_calls is reached"
     assert len(output.read_text().splitlines()) == 3
     second = run(*settings, "--max_calls", "3")
     assert second.returncode == 0, second.stderr

@@ -23,7 +23,7 @@ def told_in_a_line(output: Path, interrupted: str = "") -> Iterator[None]:
     except UserError as error:
         sys.exit(f"Error: {error}")
     except OSError as error:
-        sys.exit(f"Error: {error.filename or output}: {error.strerror}")
+        sys.exit(f"Error: {error.filename or output}: {error.strerror or error}")
     except KeyboardInterrupt:
         print(f"\nInterrupted{'. ' + interrupted if interrupted else ''}", file=sys.stderr)
         sys.exit(130)

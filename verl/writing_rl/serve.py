@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -90,17 +91,32 @@ def _wait_until_ready(server: subprocess.Popen[bytes], port: int, checkpoint: st
     given_up = time.monotonic() + START_TIMEOUT_S
     # A proxy of the environment has no business with the loopback interface.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    while time.monotonic() < given_up:
-        if server.poll() is not None:
-            raise SetupError(f"vLLM cannot serve {checkpoint}: {_last_error(log)} (its log: {log})")
-        try:
-            with opener.open(f"http://127.0.0.1:{port}/health", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
+    with _heeding_ctrl_c():
+        while time.monotonic() < given_up:
+            if server.poll() is not None:
+                raise SetupError(f"vLLM cannot serve {checkpoint}: {_last_error(log)} (its log: {log})")
+            try:
+                with opener.open(f"http://127.0.0.1:{port}/health", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
     raise SetupError(
         f"vLLM was not ready to serve {checkpoint} after {START_TIMEOUT_S:.0f} s (its log: {log})"
     )
+
+
+@contextlib.contextmanager
+def _heeding_ctrl_c() -> Iterator[None]:
+    """Lets Ctrl-C end what blocks an event loop; asyncio heeds it only when the loop goes on."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _last_error(log: Path) -> str:

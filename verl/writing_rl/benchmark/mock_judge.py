@@ -8,10 +8,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import json
 import math
 import random
+import subprocess
+import sys
 import time
+import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -21,7 +27,7 @@ FAULTS = ("busy", "broken", "hanging", "no verdict")
 
 
 class MockJudge:
-    """Answers `[[A]]` with log-normal latencies, drawn in the order of arrival from a seed.
+    """Answers with one text after log-normal latencies, drawn in the order of arrival from a seed.
 
     Attributes:
         latencies_s: The latency drawn for each request, in the order of arrival.
@@ -29,11 +35,14 @@ class MockJudge:
         answered: How often each question got a verdict.
     """
 
-    def __init__(self, mean_s: float, sigma: float, answer_tokens: int, fault_share: float) -> None:
+    def __init__(
+        self, mean_s: float, sigma: float, answer_tokens: int, fault_share: float, last_line: str
+    ) -> None:
         self._mean_s = mean_s
         self._sigma = sigma
         self._fault_share = fault_share
         self._text = "word " * answer_tokens
+        self._last_line = f"\n{last_line}"
         self.reset()
 
     def reset(self) -> None:
@@ -69,7 +78,7 @@ class MockJudge:
             return web.json_response({"error": {"message": "broken"}}, status=500)
         if fault is None:
             self.answered[hashlib.sha256(question).digest()] += 1
-        return web.json_response(self._completion("" if fault else "\n[[A]]"))
+        return web.json_response(self._completion("" if fault else self._last_line))
 
     def _draw(self) -> float:
         if not self._mean_s:
@@ -103,6 +112,30 @@ class MockJudge:
         return web.json_response({})
 
 
+@contextmanager
+def running(**options: Any) -> Iterator[str]:
+    """Runs a mock judge in a process of its own; yields the address that it listens at.
+
+    Args:
+        options: See `--help`.
+    """
+    command = [sys.executable, "-m", "writing_rl.benchmark.mock_judge"]
+    command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def get(url: str) -> Any:
+    """The JSON at an address."""
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.load(answer)
+
+
 async def serve(judge: MockJudge) -> None:
     """Serves on a free port of the loopback interface, for good."""
     app = web.Application(client_max_size=1 << 30)
@@ -124,8 +157,9 @@ def main() -> None:
     add("--sigma", type=float, default=0.5, help="of the log-normal (default: %(default)s)")
     add("--answer_tokens", type=int, default=200, help="words in an answer (default: %(default)s)")
     add("--fault_share", type=float, default=0.0, help="of the requests (default: %(default)s)")
+    add("--last_line", default="[[A]]", help="what every answer ends with (default: %(default)s)")
     arguments = parser.parse_args()
-    judge = MockJudge(arguments.mean_s, arguments.sigma, arguments.answer_tokens, arguments.fault_share)
+    judge = MockJudge(**vars(arguments))
     asyncio.run(serve(judge))
 
 

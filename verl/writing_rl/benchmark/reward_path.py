@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import json
 import random
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from writing_rl.benchmark.mock_judge import get, running
 from writing_rl.benchmark.schedule import best_makespan
 from writing_rl.compose import compose
 from writing_rl.judging.make import close_all
@@ -80,27 +76,6 @@ class Figures:
     repeated: int
 
 
-@contextmanager
-def mock_judge(load: Load) -> Iterator[str]:
-    """Runs a mock judge; yields the address that it listens at."""
-    settings = {name: getattr(load, name) for name in ("mean_s", "answer_tokens", "fault_share")}
-    options = [option for name, value in settings.items() for option in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "writing_rl.benchmark.mock_judge", *options]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def get(url: str) -> Any:
-    """The JSON at an address."""
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        return json.load(answer)
-
-
 def measure(load: Load, model: Path) -> Figures:
     """Judges the load once, after a first round that opens connections and warms caches.
 
@@ -110,7 +85,8 @@ def measure(load: Load, model: Path) -> Figures:
     """
     import ray
 
-    with mock_judge(load) as address, tempfile.TemporaryDirectory() as folder:
+    mock = running(mean_s=load.mean_s, answer_tokens=load.answer_tokens, fault_share=load.fault_share)
+    with mock as address, tempfile.TemporaryDirectory() as folder:
         config = _configure(load, model, address, folder)
         held = _start_actors(load, folder)
         judging = _start_workers(config, load.workers) if load.workers else _start_manager(config)

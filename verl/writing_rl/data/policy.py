@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.generate import Generation, Response, generate, questions_of
+from writing_rl.data.generate import Generation, generate, questions_of
 from writing_rl.data.grading import Grades, Grading, Text, grade_texts
 from writing_rl.data.prompt_files import Prompt
 from writing_rl.data.samples import Sample, read_samples, sample_keys
@@ -19,8 +19,12 @@ from writing_rl.files import write_whole
 from writing_rl.judging.channel import own_slots
 from writing_rl.judging.grade import LOWEST
 from writing_rl.judging.make import make_channel
+from writing_rl.judging.providers.answers import EMPTY
 from writing_rl.judging.slots import SlotPool
 from writing_rl.judging.text import strip_thinking
+
+#: What became of responses that were written: a text, or a model that ended before its first word.
+WRITTEN = ("", EMPTY)
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class PolicyFiles:
     @classmethod
     def beside(cls, out: Path) -> PolicyFiles:
         """Those of a selection that is written to `out`."""
-        return cls(*(out.with_suffix(f".policy{kind}.jsonl") for kind in ("_responses", "_grades", "")))
+        # Not `with_suffix`, which fails for what has no name: that is told by whoever checks `out`.
+        names = (f"{out.stem}.policy{kind}.jsonl" for kind in ("_responses", "_grades", ""))
+        return cls(*(out.parent / name for name in names))
 
 
 def score_policy(data: Path, files: PolicyFiles, policy: Policy) -> str:
@@ -79,7 +85,7 @@ def score_policy(data: Path, files: PolicyFiles, policy: Policy) -> str:
     keys = sample_keys(samples, data)
     ids = [keys.key(sample.id, sample.index) for sample in samples]
     texts, grades = asyncio.run(_ask(samples, data, files, policy))
-    lines, empty = _scores(ids, samples, texts, grades)
+    lines = _scores(ids, samples, texts, grades)
     if not lines:
         raise DataError(
             f"no response of the policy could be graded: see {files.responses} and {files.grades}"
@@ -87,8 +93,12 @@ def score_policy(data: Path, files: PolicyFiles, policy: Policy) -> str:
     write_whole(files.scores, "".join(f"{json.dumps(line)}\n" for line in lines))
     asked = len(samples) * policy.generation.samples
     said = [f"{files.scores}: {len(lines):,} of {asked:,} responses of the policy are scored"]
-    if empty:
-        said.append(f"{empty:,} responses are empty without their thinking part: they have the lowest grade")
+    if empty := sum(not text for text in texts.values()):
+        said.append(f"{empty:,} have no text besides a thinking part: they have the lowest grade")
+    if len(texts) < asked:
+        said.append(f"{asked - len(texts):,} could not be written: see {files.responses}")
+    if ungraded := grades.ungraded.total():
+        said.append(f"{ungraded:,} could not be graded: see {files.grades}")
     return "\n".join((*said, *([note] if note else [])))
 
 
@@ -150,8 +160,10 @@ async def _ask(
             for row, prompt in enumerate(prompts)
             for question in questions_of(prompt, writer, generation)
         }
-    _check_written(responses, files.responses)
-    texts = {place: strip_thinking(r.text) for place, r in responses.items() if not r.failed}
+    if all(response.failed not in WRITTEN for response in responses.values()):
+        first = next(iter(responses.values()))
+        raise DataError(f"the policy wrote nothing: {first.failed}: {first.detail} ({files.responses})")
+    texts = {place: strip_thinking(r.text) for place, r in responses.items() if r.failed in WRITTEN}
     asked = (
         Text(samples[row].prompt, text, samples[row].criteria) for (row, _), text in texts.items() if text
     )
@@ -160,20 +172,14 @@ async def _ask(
         return texts, await grade_texts(asked, grading, channel, stage_of_grades)
 
 
-def _check_written(responses: Mapping[tuple[int, int], Response], path: Path) -> None:
-    if all(response.failed for response in responses.values()):
-        first = next(iter(responses.values()))
-        raise DataError(f"the policy wrote nothing: {first.failed}: {first.detail} ({path})")
-
-
 def _scores(
     ids: Sequence[str], samples: Sequence[Sample], texts: Mapping[tuple[int, int], str], grades: Grades
-) -> tuple[list[dict[str, Any]], int]:
-    """The lines of the scores, and how many responses were empty."""
+) -> list[dict[str, Any]]:
+    """The lines of the scores."""
     lines: list[dict[str, Any]] = []
     for (row, _), text in sorted(texts.items()):
         # Training counts a response without an answer as lost, whatever it is compared with.
         grade = grades.of.get(Text(samples[row].prompt, text, samples[row].criteria)) if text else LOWEST
         if grade is not None:
             lines.append({"id": int(ids[row]), "score": grade})
-    return lines, sum(not text for text in texts.values())
+    return lines

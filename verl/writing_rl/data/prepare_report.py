@@ -99,7 +99,7 @@ def summary(out: Path, split: SplitRule, prepared: Prepared) -> str:
     return "\n".join(
         (
             read,
-            *_graded(prepared),
+            *_judged(prepared),
             f"Responses left out: {_dropped(prepared)}",
             f"Prompts left out: {prepared.too_few:,} with fewer than {prepared.min_references} references",
             f"References per prompt: {per_prompt}",
@@ -110,22 +110,25 @@ def summary(out: Path, split: SplitRule, prepared: Prepared) -> str:
     )
 
 
-def _graded(prepared: Prepared) -> list[str]:
-    """What the judges said: each model's mean grade, and what is without one."""
-    if prepared.grades is None:
-        return []
-    scored = by_grades(prepared.grades)(prepared.found.prompts)
-    means = mean_by_model(
-        (reference.model, reference.score) for prompt in scored for reference in prompt.references
-    )
-    lines = [f"Mean grade by model: {', '.join(f'{name} {mean:.2f} ({n:,})' for name, mean, n in means)}"]
-    ungraded = prepared.grades.ungraded
-    if ungraded:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in ungraded.most_common())
-        detail = f"; the last: {prepared.grades.detail}" if prepared.grades.detail else ""
-        lines.append(f"Without a grade: {reasons}{detail} (--retry_unscored asks again)")
+def _judged(prepared: Prepared) -> list[str]:
+    """What the judges said: each model's mean grade, and what is without one, or without a verdict."""
+    lines = []
+    if prepared.grades is not None:
+        scored = by_grades(prepared.grades)(prepared.found.prompts)
+        means = mean_by_model(
+            (reference.model, reference.score) for prompt in scored for reference in prompt.references
+        )
+        if means:
+            said = ", ".join(f"{name} {mean:.2f} ({number:,})" for name, mean, number in means)
+            lines.append(f"Mean grade by model: {said}")
+        ungraded = prepared.grades.ungraded
+        if ungraded:
+            reasons = ", ".join(f"{number:,} {reason}" for reason, number in ungraded.most_common())
+            detail = f"; the last: {prepared.grades.detail}" if prepared.grades.detail else ""
+            lines.append(f"Without a grade: {reasons}{detail} (--retry_unscored asks again)")
     if prepared.confirmed and prepared.confirmed.unscored:
-        lines.append(f"Neighbours without a verdict, kept: {prepared.confirmed.unscored:,}")
+        number = prepared.confirmed.unscored
+        lines.append(f"Neighbours without a verdict, kept: {number:,} (--retry_unscored asks again)")
     return lines
 
 

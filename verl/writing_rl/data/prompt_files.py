@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.fields import optional_text, text_of
+from writing_rl.data.fields import optional_text
 from writing_rl.data.raw_prompts import REMARKS, same_text
-from writing_rl.data.samples import COLUMNS, read_samples
+from writing_rl.data.samples import COLUMNS, Sample, read_samples
 from writing_rl.errors import DataError
 from writing_rl.json_lines import read_json_lines
 
@@ -60,9 +60,7 @@ def _prompts(path: Path, column: str) -> Iterator[Prompt]:
     if (reader := readers.get(path.suffix)) is None:
         raise DataError(f"{path}: give it a name that ends in {', '.join(readers)}, by what is in it")
     if reader is _parquet and _is_training_set(path):
-        for sample in read_samples(path):
-            criteria = {"criteria": sample.criteria} if sample.criteria else {}
-            yield Prompt(sample.prompt, sample.messages, criteria)
+        yield from (_of_sample(sample) for sample in read_samples(path))
         return
     for place, entry in reader(path):
         if column not in entry:
@@ -70,13 +68,21 @@ def _prompts(path: Path, column: str) -> Iterator[Prompt]:
             raise DataError(
                 f"{place} lacks {column!r}: name the prompt's column with --prompt_column ({known})"
             )
-        prompt = text_of(entry, column, place)
+        prompt = optional_text(entry, column, place) or ""
         if not prompt.strip():
             raise DataError(f"{place}: {column!r} is empty")
         # The system message may be empty, which is none; other remarks that are empty say nothing.
         remarks = {name: optional_text(entry, name, place) for name in REMARKS}
         said = {name: text for name, text in remarks.items() if text or (text == "" and name == "system")}
         yield Prompt(prompt, None, said)
+
+
+def _of_sample(sample: Sample) -> Prompt:
+    first = sample.messages[0]
+    remarks = {"system": first["content"] if first["role"] == "system" else ""}
+    if sample.criteria:
+        remarks["criteria"] = sample.criteria
+    return Prompt(sample.prompt, sample.messages, remarks)
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -94,9 +100,11 @@ def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, pandas.errors.ParserError) as error:
         raise DataError(f"{path} is no CSV in UTF-8: {str(error).strip()}") from None
+    if not isinstance(table.index, pandas.RangeIndex):  # pandas takes what comes first for names of rows
+        raise DataError(f"{path} has rows with more fields than names: put texts with commas in quotes")
     for number, entry in enumerate(table.to_dict("records")):
         # CSV has no null: a field that is left empty is missing.
-        yield f"{path}, row {number}", {name: value for name, value in entry.items() if value}
+        yield f"{path}, row {number}", {name: value or None for name, value in entry.items()}
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -110,7 +118,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 for entry in batch.to_pylist():
                     yield f"{path}, row {number}", entry
                     number += 1
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
 

@@ -177,4 +177,6 @@ class StageFile(Generic[Kept]):
             "versions": {"writing_rl": __version__, "python": platform.python_version()},
         }
         note = {"settings": self._settings, "starts": [*self._starts, start]}
-        write_whole(made_file(self._path), json.dumps(note, ensure_ascii=False, indent=2) + "\n")
+        content = json.dumps(note, ensure_ascii=False, indent=2) + "\n"
+        # Names of files need not be UTF-8.
+        write_whole(made_file(self._path), content.encode("utf-8", "replace"))

@@ -12,7 +12,7 @@ from writing_rl.errors import SettingError
 from writing_rl.judging.channel import Channel
 from writing_rl.judging.make import make_models
 from writing_rl.judging.model import Model
-from writing_rl.judging.providers import Served
+from writing_rl.judging.providers import Served, provider_of
 from writing_rl.serve import serve
 from writing_rl.settings import JudgeSettings
 
@@ -54,7 +54,9 @@ def parse_writers(names: str) -> list[Writer]:
 
 def _parse(name: str) -> Writer:
     if name.startswith(VLLM):
-        return Writer(name.removeprefix(VLLM), checkpoint=name.removeprefix(VLLM))
+        if not (checkpoint := name.removeprefix(VLLM).strip()):
+            raise SettingError(f"{name} names no model: give its name at the hub after the colon")
+        return Writer(checkpoint, checkpoint=checkpoint)
     model, at, address = name.partition("@")
     if at and address.startswith(("http://", "https://")):
         if not model:
@@ -66,7 +68,7 @@ def _parse(name: str) -> Writer:
         return Writer(name, checkpoint=str(folder))
     if name.startswith((".", "/", "~")):
         raise SettingError(f"{name} does not exist: name the folder of a checkpoint, or a model")
-    if name == "offline":
+    if provider_of(name, JudgeSettings(models=())) == "offline":
         raise SettingError("the offline judge measures texts and cannot write any: name a model")
     return Writer(name)
 
@@ -88,7 +90,9 @@ def opened(
         SetupError: vLLM cannot serve it.
     """
     if writer.checkpoint is None:
-        settings = replace(settings, models=(writer.name,), base_url=writer.base_url or settings.base_url)
+        settings = replace(settings, models=(writer.name,))
+        if writer.base_url:  # whatever its name begins with
+            settings = replace(settings, base_url=writer.base_url, providers={writer.name: "openai"})
         model = make_models(settings, channel)[writer.name]
         assert model is not None  # `offline` is no writer
         yield model

@@ -87,8 +87,9 @@ def load_grade_templates() -> GradeTemplates:
 def parse_grades(text: str, number: int | None = None) -> tuple[float, ...] | None:
     """Reads the grades from a judge's text.
 
-    As with verdicts, the last line that holds grades decides, and different grades in that line are none: a
-    judge quotes the form that it was asked for before it fills it in.
+    The last line with double brackets decides, and different grades in it are none, as with verdicts: a judge
+    quotes the form that it was asked for before it fills it in. So nothing earlier is read, either, where
+    that line holds no grades.
 
     Args:
         text: The judge's whole text.
@@ -97,14 +98,12 @@ def parse_grades(text: str, number: int | None = None) -> tuple[float, ...] | No
     Returns:
         The grades, each from 1 to 10, or None where there are none, or not such ones.
     """
-    for line in reversed(text.splitlines()):
-        if found := set(_TOKEN.findall(line)):
-            break
-    else:
+    line = next((line for line in reversed(text.splitlines()) if "[[" in line), "")
+    tokens = _TOKEN.findall(line)
+    found = {tuple(float(grade) for grade in _COMMA.split(token)) for token in tokens}
+    if len(found) != 1 or len(tokens) != line.count("[["):
         return None
-    if len(found) > 1:
-        return None
-    grades = tuple(float(grade) for grade in _COMMA.split(found.pop()))
+    grades = found.pop()
     if number is not None and len(grades) != number:
         return None
     return grades if all(LOWEST <= grade <= HIGHEST for grade in grades) else None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from writing_rl.errors import Unscored
 from writing_rl.judging.chat import Answer
 
+#: The reason where a model ends before its first word.
+EMPTY = "empty"
+
 #: More tokens than any answer has; a larger count is nonsense.
 MOST_TOKENS = 10**9
 
@@ -25,7 +28,7 @@ def text_of(content: object) -> str:
     if content is None:
         return ""
     if not isinstance(content, str):
-        raise Unscored("malformed", "the judge answered something that is no text")
+        raise Unscored("malformed", "the model answered something that is no text")
     return content.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -41,7 +44,7 @@ def answer_of(text: str, ending: object, tokens: tuple[int, int]) -> Answer:
         Unscored: There is nothing in it, or its provider withheld it.
     """
     if ending == "content_filter":
-        raise Unscored("content_filter", "the judge's provider withheld its answer", tokens=tokens)
+        raise Unscored("content_filter", "the model's provider withheld its answer", tokens=tokens)
     if not text and ending != "length":  # a thinking model may use up its tokens before the first word
-        raise Unscored("empty", "the judge answered nothing", tokens=tokens)
+        raise Unscored(EMPTY, "the model answered nothing", tokens=tokens)
     return Answer(text, *tokens, truncated=ending == "length")

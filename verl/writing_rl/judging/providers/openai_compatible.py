@@ -99,7 +99,7 @@ class OpenAICompatibleChat:
                 tokens=NOTHING_BILLED if never_sent else None,
             ) from None
         except (openai.APIError, ValueError):
-            raise Unscored("malformed", "the judge's endpoint answered something that is not JSON") from None
+            raise Unscored("malformed", "the model's endpoint answered something that is not JSON") from None
         return self._read(completion)
 
     def _read(self, completion: Any) -> Answer:
@@ -111,7 +111,7 @@ class OpenAICompatibleChat:
             usage = completion.get("usage") or {}
             tokens = tokens_of(usage.get("prompt_tokens")), tokens_of(usage.get("completion_tokens"))
         except (AttributeError, IndexError, KeyError, TypeError):
-            raise Unscored("malformed", "the judge's endpoint answered without a message") from None
+            raise Unscored("malformed", "the model's endpoint answered without a message") from None
         if refusal:
             raise Unscored("refusal", presentable(str(refusal), self._key), tokens=tokens)
         return answer_of(text_of(content), ending, tokens)
