@@ -43,6 +43,7 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=[
         "writing_rl",
+        "writing_rl.ablation",
         "writing_rl.benchmark",
         "writing_rl.calibration",
         "writing_rl.cpu",

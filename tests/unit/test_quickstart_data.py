@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from writing_rl.judging.grade import offline_grade
 from writing_rl.judging.offline import score_text
 from writing_rl.quickstart.dataset import MIN_STEP, Quickstart, draw_quickstart, to_rows, write_rows
 from writing_rl.quickstart.plots import BEATS_PER_PLOT, PLOTS
@@ -85,4 +86,7 @@ def test_rows_follow_the_schema(texts: Quickstart, tmp_path: Path) -> None:
         truth = row.reward_model["ground_truth"]
         assert (truth["prompt"], truth["criteria"], truth["id"]) == (sample.prompt, None, index)
         assert list(truth["target"]) == list(sample.references)
-        assert row.extra_info == {"index": index, "split": "test"}
+        assert (row.extra_info["index"], row.extra_info["split"]) == (index, "test")
+        assert list(row.extra_info["scores"]) == [
+            offline_grade(sample.prompt, reference) for reference in sample.references
+        ]

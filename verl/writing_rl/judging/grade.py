@@ -109,6 +109,11 @@ def parse_grades(text: str, number: int | None = None) -> tuple[float, ...] | No
     return grades if all(LOWEST <= grade <= HIGHEST for grade in grades) else None
 
 
+def offline_grade(prompt: str, text: str) -> float:
+    """What the offline judge thinks of a text, from 1 to 10."""
+    return LOWEST + score_text(prompt, text).total / 10 * (HIGHEST - LOWEST)
+
+
 class Grader(Protocol):
     """Answers a question with a text that holds grades."""
 
@@ -139,8 +144,7 @@ class OfflineGrader:
         """See `Grader.answer`."""
 
         async def measure() -> Answer:
-            total = score_text(question.prompt, question.text).total  # from 0 to 10
-            grade = LOWEST + total / 10 * (HIGHEST - LOWEST)
+            grade = offline_grade(question.prompt, question.text)
             return Answer(
                 f"This is the offline judge: it measures texts and is no LLM.\n[[{grade:.3f}]]", cost_usd=0.0
             )

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from writing_rl.judging.grade import offline_grade
 from writing_rl.judging.offline import score_text
 from writing_rl.quickstart.stories import LEVELS, SYSTEM_PROMPT, Subject, draw_subject, write_story
 
@@ -115,7 +116,11 @@ def to_rows(samples: Iterable[Sample], split: str) -> list[dict[str, Any]]:
                     "id": index,
                 },
             },
-            "extra_info": {"index": index, "split": split},
+            "extra_info": {
+                "index": index,
+                "split": split,
+                "scores": [offline_grade(sample.prompt, reference) for reference in sample.references],
+            },
         }
         for index, sample in enumerate(samples)
     ]

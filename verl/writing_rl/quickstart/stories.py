@@ -12,7 +12,8 @@ from writing_rl.quickstart.plots import BEATS_PER_PLOT, HELPERS, NAMES, OBJECTS,
 
 SYSTEM_PROMPT = "You write short stories."
 
-_PROMPTS = (
+#: The wordings of a prompt; `{task}` is the task of its plot.
+PROMPTS = (
     "Write a story of six sentences in which {task}. Let a {h} help.",
     "Tell in six sentences how {task} with the help of a {h}.",
 )
@@ -69,7 +70,7 @@ class Subject:
     @property
     def prompt(self) -> str:
         """The user's request."""
-        return self.fill(_PROMPTS[self.wording].replace("{task}", self.plot.task))
+        return self.fill(PROMPTS[self.wording].replace("{task}", self.plot.task))
 
     def fill(self, sentence: str) -> str:
         """Puts this subject's character, thing, place and helper into a sentence."""
@@ -80,7 +81,7 @@ def draw_subject(rng: random.Random) -> Subject:
     """Draws what a prompt asks for."""
     return Subject(
         plot=rng.choice(PLOTS),
-        wording=rng.randrange(len(_PROMPTS)),
+        wording=rng.randrange(len(PROMPTS)),
         name=rng.choice(NAMES),
         thing=rng.choice(OBJECTS),
         place=rng.choice(PLACES),

@@ -1,0 +1,78 @@
+"""How good the policy's texts on held-out prompts are, by judges that training did not use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from writing_rl.ablation.arms import Trial
+from writing_rl.ablation.plot_judge import points
+from writing_rl.ablation.run import quickstart_folder
+from writing_rl.data.samples import Sample, read_samples
+from writing_rl.errors import DataError
+from writing_rl.judging.offline import score_text
+from writing_rl.judging.text import strip_thinking
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A text on a held-out prompt.
+
+    Attributes:
+        seed: Of the training, whose prompts are its own.
+        id: The sample in the test set.
+        reward: The training's own measure of the text: the offline judge's, from 0 to 10.
+        against_best: 1, 0.5 or 0: a win, a tie or a loss against the best reference, by the offline judge
+            without its margin for ties.
+        points: The plot judge's, from 0 to 6.
+        words: Length.
+    """
+
+    seed: int
+    id: int
+    reward: float
+    against_best: float
+    points: float
+    words: int
+
+
+def held_out(trial: Trial, step: int) -> list[HeldOut]:
+    """Judges what the policy wrote in the validation of a step.
+
+    Raises:
+        DataError: The transcript of the run does not hold it.
+    """
+    samples = {sample.id: sample for sample in read_samples(quickstart_folder(trial.seed) / "test.parquet")}
+    texts: dict[int, str] = {}
+    for entry in _transcript(trial):
+        if entry["step"] == step and not entry["training"]:
+            texts[entry["id"]] = entry["response"]  # of several starts, the last
+    if texts.keys() != samples.keys():
+        raise DataError(
+            f"logs/{trial.experiment}/judge holds {len(texts)} texts of the validation of step {step}, not "
+            f"{len(samples)}: train it again"
+        )
+    return [_judged(trial, samples[id], strip_thinking(text)) for id, text in sorted(texts.items())]
+
+
+def _judged(trial: Trial, sample: Sample, text: str) -> HeldOut:
+    mine, best = (score_text(sample.prompt, each).total for each in (text, sample.references[-1]))
+    return HeldOut(
+        trial.seed,
+        sample.id,
+        reward=mine,
+        against_best=0.5 * ((mine > best) + (mine >= best)),
+        points=points(sample.prompt, text),
+        words=len(text.split()),
+    )
+
+
+def _transcript(trial: Trial) -> Iterator[Mapping[str, Any]]:
+    for path in sorted(Path("logs", trial.experiment, "judge").glob("comparisons-*.jsonl")):
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                if line.endswith("\n"):
+                    yield json.loads(line)

@@ -1,0 +1,121 @@
+"""What came of the arms, as figures with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from writing_rl.ablation.arms import ARMS, COMPARISONS, Trial
+from writing_rl.ablation.held_out import HeldOut, held_out
+from writing_rl.ablation.intervals import Interval, Values, difference, mean
+from writing_rl.ablation.run import command, is_done
+from writing_rl.summary import REFERENCE, read_metrics
+
+#: What is measured on held-out texts, and what it is.
+MEASURES: dict[str, Callable[[HeldOut], float]] = {
+    "plot points": lambda text: text.points,
+    "against best": lambda text: text.against_best,
+    "offline score": lambda text: text.reward,
+    "words": lambda text: float(text.words),
+}
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """What came of an arm.
+
+    Attributes:
+        arm: Its name; `before` is the model before training.
+        seeds: The seeds that came to their end.
+        measures: What was measured on held-out texts.
+        reference: The mean reference index at the end, by seed; empty for `before`.
+    """
+
+    arm: str
+    seeds: tuple[int, ...]
+    measures: Mapping[str, Interval]
+    reference: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """An arm beside the first one of its comparison, over the seeds that both have."""
+
+    comparison: str
+    arm: str
+    other: str
+    measures: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that came of it."""
+
+    steps: int
+    arms: Sequence[ArmResult]
+    differences: Sequence[Difference]
+    commands: Sequence[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures."""
+        return asdict(self)
+
+
+BEFORE = "before"
+
+
+def collect(seeds: Sequence[int], steps: int) -> Results:
+    """Judges the held-out texts of all trainings that have come to their end.
+
+    Raises:
+        DataError: A transcript is not whole.
+    """
+    texts: dict[str, dict[int, list[HeldOut]]] = {}
+    done: list[Trial] = []
+    for arm in ARMS.values():
+        for seed in seeds:
+            trial = Trial(arm, seed)
+            if not is_done(trial, steps):
+                continue
+            done.append(trial)
+            texts.setdefault(arm.name, {})[seed] = held_out(trial, steps)
+            if arm.name == "dynamic":
+                texts.setdefault(BEFORE, {})[seed] = held_out(trial, 0)
+    order = [BEFORE, *ARMS]
+    results = [_arm(name, texts[name], steps) for name in order if name in texts]
+    differences = [
+        Difference(
+            comparison.title, arm, comparison.arms[0], _differences(texts[comparison.arms[0]], texts[arm])
+        )
+        for comparison in COMPARISONS
+        for arm in comparison.arms[1:]
+        if arm in texts
+        and comparison.arms[0] in texts
+        and texts[arm].keys() & texts[comparison.arms[0]].keys()
+    ]
+    return Results(steps, results, differences, [command(trial, steps) for trial in done])
+
+
+def _arm(name: str, texts: Mapping[int, Sequence[HeldOut]], steps: int) -> ArmResult:
+    measures = {measure: mean(_values(texts, of)) for measure, of in MEASURES.items()}
+    reference = () if name == BEFORE else tuple(_reference(Trial(ARMS[name], seed)) for seed in sorted(texts))
+    return ArmResult(name, tuple(sorted(texts)), measures, reference)
+
+
+def _differences(
+    first: Mapping[int, Sequence[HeldOut]], other: Mapping[int, Sequence[HeldOut]]
+) -> dict[str, Interval]:
+    """The first arm less the other one."""
+    return {measure: difference(_values(first, of), _values(other, of)) for measure, of in MEASURES.items()}
+
+
+def _values(texts: Mapping[int, Sequence[HeldOut]], of: Callable[[HeldOut], float]) -> Values:
+    return {seed: [of(text) for text in of_seed] for seed, of_seed in texts.items()}
+
+
+def _reference(trial: Trial) -> float:
+    """The mean reference index after the last step."""
+    steps = [step for step in read_metrics(Path("logs", trial.experiment)) if REFERENCE in step]
+    return float(steps[-1][REFERENCE])
