@@ -20,14 +20,15 @@ from hypothesis import strategies as st
 from writing_rl.curriculum.journal import Journal, read_journal, rebuild
 from writing_rl.curriculum.state import Move
 from writing_rl.errors import DataError
+from writing_rl.figures import read_figures
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.compare import Call, Comparison
 from writing_rl.judging.transcript import Transcript
 from writing_rl.judging.verdict import Outcome, Verdict
+from writing_rl.redact import HIDDEN, clean, is_secret, redact
 from writing_rl.report.headline import outcomes_by_step
-from writing_rl.report.metrics import ends, read_figures, smoothed, smoothing, thinned, validation_keys
+from writing_rl.report.metrics import ends, smoothed, smoothing, thinned, validation_keys
 from writing_rl.report.positions import follow
-from writing_rl.report.redact import HIDDEN, clean, is_secret, redact
 from writing_rl.report.run_data import Judged, Positions
 from writing_rl.report.shown_settings import chosen, differing, shown
 from writing_rl.report.train_log import read_train_logs

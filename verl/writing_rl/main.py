@@ -7,6 +7,7 @@ import os
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any, cast
 
 import hydra
 from hydra.errors import InstantiationException
@@ -15,6 +16,7 @@ from omegaconf.errors import InterpolationResolutionError
 
 from writing_rl.compose import locate_verl_config
 from writing_rl.errors import RunComplete, RunFailure, SettingError, UserError, WritingRLError
+from writing_rl.start_record import write_start
 
 #: Paths that every process must understand alike, wherever it runs.
 PATHS = (
@@ -53,9 +55,14 @@ def resolve(config: DictConfig) -> None:
             config.trainer.logger = [*config.trainer.logger, "wandb"]
 
 
-def place_logs(log_dir: Path) -> None:
-    """Tells verl's loggers where to write; a run never writes over the figures of an earlier one."""
+def place_logs(config: DictConfig) -> None:
+    """Notes what the run is started with, and tells verl's loggers where to write.
+
+    A run never writes over the figures of an earlier one.
+    """
+    log_dir = Path(config.writing_rl.log_dir)
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+    write_start(log_dir, cast(dict[str, Any], OmegaConf.to_container(config)), started)
     (log_dir / "metrics").mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("VERL_FILE_LOGGER_PATH", str(log_dir / "metrics" / f"{started}.jsonl"))
     os.environ.setdefault("TENSORBOARD_DIR", str(log_dir / "tensorboard"))
@@ -98,7 +105,7 @@ def check_and_run(config: DictConfig) -> None:
     from writing_rl.preflight import check_run
 
     check_run(config)
-    place_logs(Path(config.writing_rl.log_dir))
+    place_logs(config)
 
     # Imported only now: seconds of a good start, and never of a start with a mistake in it.
     import ray

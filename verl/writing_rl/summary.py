@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from pathlib import Path
 from typing import Any
+
+from writing_rl.figures import read_figures
 
 REWARD = "critic/score/mean"
 REFERENCE = "writing_rl/reference_index/mean"
@@ -22,15 +23,8 @@ def read_metrics(log_dir: Path) -> list[dict[str, Any]]:
     Returns:
         One mapping a step, in the order of the steps; `step` is among its keys.
     """
-    steps: dict[int, dict[str, Any]] = {}
-    for path in sorted((log_dir / "metrics").glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # a killed run leaves a torn last line
-            steps[entry["step"]] = {"step": entry["step"], **entry["data"]}
-    return [steps[step] for step in sorted(steps)]
+    steps, _ = read_figures(log_dir / "metrics")
+    return [{"step": step, **figures} for step, figures in steps.items()]
 
 
 def validation_key(metrics: dict[str, Any]) -> str | None:

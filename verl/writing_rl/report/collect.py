@@ -9,11 +9,11 @@ from pathlib import Path
 
 from writing_rl.curriculum.journal import journal_of, read_journal
 from writing_rl.errors import DataError, IndexFileError, SettingError, SetupError
+from writing_rl.figures import TRAINED, read_figures
 from writing_rl.judging.limits import Bill
 from writing_rl.judging.spent import read_spent, spent_file
-from writing_rl.report.metrics import read_figures
 from writing_rl.report.positions import follow
-from writing_rl.report.run_data import TRAINED, Figures, LogFacts, Positions, Run
+from writing_rl.report.run_data import Figures, LogFacts, Positions, Run
 from writing_rl.report.train_log import read_train_logs
 from writing_rl.report.training_set import read_references
 from writing_rl.report.transcripts import read_transcripts

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from writing_rl.redact import clean, redact
 from writing_rl.report.charts_curriculum import distribution_chart, outcomes_chart, paths_chart
 from writing_rl.report.charts_curves import chart_of, charts_of, validation_chart
 from writing_rl.report.charts_judge import cost_chart, latency_chart
 from writing_rl.report.drawing import CURVES, Chart
 from writing_rl.report.headline import Stat, headline, status
-from writing_rl.report.redact import clean, redact
 from writing_rl.report.run_data import Reason, Run
 from writing_rl.report.samples import Story, most_improved, stuck
 from writing_rl.report.shown_metrics import CURRICULUM, JUDGE, MEAN_REFERENCE, REWARD, TEXTS, TRAINING

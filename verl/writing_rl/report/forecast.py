@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from writing_rl.report.run_data import TRAINED, Run
+from writing_rl.figures import TRAINED
+from writing_rl.report.run_data import Run
 
 TOTAL_COST = "writing_rl/judge/total_cost_usd"
 STEP_COST = "writing_rl/judge/cost_usd"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
 from writing_rl.judging.verdict import Outcome
+from writing_rl.redact import clean
 from writing_rl.report.contents import Contents
 from writing_rl.report.drawing import SIZES, as_svg, for_page
-from writing_rl.report.redact import clean
+from writing_rl.start_record import versions
 
 #: Distributions whose versions are named; those that are not installed are left out.
 _DISTRIBUTIONS = ("writing-rl", "verl", "vllm", "torch", "transformers", "ray")
@@ -62,23 +61,12 @@ class Page:
             style=self._style,
             made=self._made,
             refresh_s=refresh_s,
-            installed=installed(_DISTRIBUTIONS),
+            installed=versions(_DISTRIBUTIONS),
             dashes=dash_of,
             colour=for_page,
             Outcome=Outcome,
         )
         return clean(page).encode("utf-8", "replace")
-
-
-def installed(names: Sequence[str]) -> Mapping[str, str]:
-    """The versions of those distributions that are installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def dash_of(line: object) -> str:

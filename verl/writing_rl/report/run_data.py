@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from writing_rl.figures import TRAINED
 from writing_rl.judging.limits import Bill
 from writing_rl.judging.verdict import Outcome
 
@@ -140,7 +141,7 @@ class LogFacts:
     Attributes:
         settings: The whole resolved configuration, keys with dots; empty where no log holds it.
         total_steps: Steps of the whole training, as the run itself said last.
-        versions: Versions that the logs mention, by name.
+        versions: Of what the last start ran with, by name.
         endings: What the last start said when it ended early, one line each.
         starts: How many starts there were.
     """
@@ -208,7 +209,3 @@ class Run:
         if isinstance(model, (list, tuple)):
             return ",".join(map(str, model))
         return str(model) if model else ",".join(sorted(self.judged.judges)) or "unknown"
-
-
-#: A figure that every training step has, also one without anything to learn from.
-TRAINED = "writing_rl/win_rate"

@@ -10,7 +10,7 @@ from typing import Any
 
 from writing_rl.errors import DataError
 from writing_rl.judging.verdict import Outcome
-from writing_rl.report.redact import clean, redact
+from writing_rl.redact import clean, redact
 from writing_rl.report.run_data import Meeting, Place, Run
 from writing_rl.report.training_set import read_prompts
 from writing_rl.report.transcripts import read_entry

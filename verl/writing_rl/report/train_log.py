@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from writing_rl.report.redact import clean, is_secret, redact
+from writing_rl.redact import clean, redact
 from writing_rl.report.run_data import LogFacts
+from writing_rl.start_record import flat, read_starts
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ACTOR = re.compile(r"^\(\w+ pid=\d+(?:, ip=[^)]*)?\) ?")
@@ -23,7 +24,7 @@ _LONGEST = 20_000
 
 
 def read_train_logs(folder: Path) -> LogFacts:
-    """Reads the logs of all starts of an experiment; what the last one says counts.
+    """Reads the records and logs of all starts of an experiment; what the last one says counts.
 
     Args:
         folder: `logs/NAME`.
@@ -34,6 +35,7 @@ def read_train_logs(folder: Path) -> LogFacts:
     settings: dict[str, Any] = {}
     total_steps = None
     versions: dict[str, str] = {}
+    records = read_starts(folder)
     endings: list[str] = []
     paths = sorted(folder.glob("train-*.log"))
     for path in paths:
@@ -52,12 +54,14 @@ def read_train_logs(folder: Path) -> LogFacts:
                     endings.append(line)
                 elif match := _VLLM.search(line):
                     versions["vllm"] = match[1]
+    if records:  # starts of older versions are known by their logs alone
+        settings, versions = records[-1]["settings"], records[-1]["versions"]
     configured = settings.get("trainer.total_training_steps")
     if total_steps is None and isinstance(configured, int) and configured > 0:
         total_steps = configured
     # More than a few lines of one start say the same.
     kept = tuple(clean(redact(ending))[:400] for ending in endings[:3])
-    return LogFacts(settings, total_steps, versions, kept, len(paths))
+    return LogFacts(settings, total_steps, versions, kept, max(len(paths), len(records)))
 
 
 def _plain(line: str) -> str:
@@ -86,15 +90,3 @@ def _configuration(first: str, rest: Iterator[str]) -> Mapping[str, Any]:
 def _at_most(lines: Iterator[str], most: int) -> Iterator[str]:
     for _, line in zip(range(most), lines, strict=False):
         yield line
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings with dots between the keys, without secrets."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{name}.")
-        elif not is_secret(name):
-            found[name] = value
-    return found

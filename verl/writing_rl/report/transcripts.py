@@ -18,7 +18,7 @@ import orjson
 
 from writing_rl.judging.quantiles import quantile
 from writing_rl.judging.verdict import Outcome
-from writing_rl.report.redact import clean, redact
+from writing_rl.redact import clean, redact
 from writing_rl.report.run_data import Judged, Meeting, Place, Reason
 
 _NAME = re.compile(r"comparisons-(?P<machine>.*)-\d+\.jsonl")

@@ -1,4 +1,4 @@
-"""Keeping out of a report what is secret, or would break a page. Pure functions."""
+"""Keeping out of files and reports what is secret, or would break a page. Pure functions."""
 
 from __future__ import annotations
 
