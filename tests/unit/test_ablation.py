@@ -14,7 +14,7 @@ from writing_rl.ablation.arms import ARMS, COMPARISONS, Trial
 from writing_rl.ablation.held_out import held_out
 from writing_rl.ablation.intervals import difference, mean
 from writing_rl.ablation.page import as_markdown, draw
-from writing_rl.ablation.plot_judge import points
+from writing_rl.ablation.plot_judge import Told, read_story
 from writing_rl.ablation.results import BEFORE, MEASURES, collect
 from writing_rl.ablation.run import command, is_done, overrides, selection_commands
 from writing_rl.errors import DataError
@@ -36,21 +36,21 @@ def subject_and_beats(seed: int) -> tuple[str, list[str]]:
 @given(st.integers(0, 10_000))
 def test_a_whole_story_has_all_points_and_each_flaw_costs_one(seed: int) -> None:
     prompt, beats = subject_and_beats(seed)
-    assert points(prompt, " ".join(beats)) == 6
-    assert points(prompt, " ".join([*beats, beats[-1]])) == 5
-    assert points(prompt, " ".join([*beats, STRAYS[0]])) == 5
-    assert points(prompt, " ".join(beats[:3])) == 3
-    assert points(prompt, " ".join(beats)[:-3]) == 4  # a beat less, and a sentence that breaks off
-    assert points(prompt, " ".join([beats[1], beats[0], *beats[2:]])) == 5
-    assert points(prompt, "") == 0
+    assert read_story(prompt, " ".join(beats)) == Told(6, 6, 0, 0)
+    assert read_story(prompt, " ".join([*beats, beats[-1]])).points == 5
+    assert read_story(prompt, " ".join([*beats, STRAYS[0]])).points == 5
+    assert read_story(prompt, " ".join(beats[:3])).points == 3
+    assert read_story(prompt, " ".join(beats)[:-3]).points == 4  # a beat less, and a sentence that breaks off
+    assert read_story(prompt, " ".join([beats[1], beats[0], *beats[2:]])).points == 5
+    assert read_story(prompt, "").points == 0
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
 def test_a_story_for_another_prompt_has_fewer_points(one: int, other: int) -> None:
-    prompt, beats = subject_and_beats(one)
+    prompt, _ = subject_and_beats(one)
     their_prompt, theirs = subject_and_beats(other)
     if prompt != their_prompt:
-        assert points(prompt, " ".join(theirs)) < points(prompt, " ".join(beats))
+        assert read_story(prompt, " ".join(theirs)).points < 6
 
 
 def test_points_rise_with_the_levels_of_the_stories() -> None:
@@ -58,19 +58,21 @@ def test_points_rise_with_the_levels_of_the_stories() -> None:
     means = []
     for level in LEVELS:
         subjects = [draw_subject(rng) for _ in range(100)]
-        means.append(np.mean([points(each.prompt, write_story(each, level, rng)) for each in subjects]))
+        means.append(
+            np.mean([read_story(each.prompt, write_story(each, level, rng)).points for each in subjects])
+        )
     assert means == sorted(means)
     assert (means[0], means[-1]) == (0, 6)
 
 
 @given(st.text(max_size=200))
 def test_any_text_has_from_0_to_6_points(text: str) -> None:
-    assert 0 <= points(subject_and_beats(1)[0], text) <= 6
+    assert 0 <= read_story(subject_and_beats(1)[0], text).points <= 6
 
 
 def test_a_prompt_of_somebody_else_is_no_prompt() -> None:
     with pytest.raises(ValueError, match=r"no prompt of the quick start: 'Write a poem\.'"):
-        points("Write a poem.", "Text.")
+        read_story("Write a poem.", "Text.")
 
 
 # Arms and commands

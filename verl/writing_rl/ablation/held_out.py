@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl.ablation.arms import Trial
-from writing_rl.ablation.plot_judge import points
+from writing_rl.ablation.plot_judge import Told, read_story
 from writing_rl.ablation.run import quickstart_folder
 from writing_rl.data.samples import Sample, read_samples
 from writing_rl.errors import DataError
@@ -27,7 +27,7 @@ class HeldOut:
         reward: The training's own measure of the text: the offline judge's, from 0 to 10.
         against_best: 1, 0.5 or 0: a win, a tie or a loss against the best reference, by the offline judge
             without its margin for ties.
-        points: The plot judge's, from 0 to 6.
+        told: What the plot judge finds in it.
         words: Length.
     """
 
@@ -35,7 +35,7 @@ class HeldOut:
     id: int
     reward: float
     against_best: float
-    points: float
+    told: Told
     words: int
 
 
@@ -65,7 +65,7 @@ def _judged(trial: Trial, sample: Sample, text: str) -> HeldOut:
         sample.id,
         reward=mine,
         against_best=0.5 * ((mine > best) + (mine >= best)),
-        points=points(sample.prompt, text),
+        told=read_story(sample.prompt, text),
         words=len(text.split()),
     )
 

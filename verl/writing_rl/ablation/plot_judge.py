@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from bisect import bisect_left
+from dataclasses import dataclass
 from functools import cache
 
 from writing_rl.quickstart.plots import HELPERS, NAMES, OBJECTS, PLACES, PLOTS
@@ -18,27 +19,43 @@ from writing_rl.quickstart.stories import PROMPTS, Subject
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
-def points(prompt: str, text: str) -> float:
-    """How well a story is told.
+@dataclass(frozen=True)
+class Told:
+    """What a text tells of the story that was asked for.
+
+    Attributes:
+        beats: Different beats of its plot, with the right subject; at most 6.
+        in_order: How many of them stand in their order.
+        again: Sentences that say a beat again.
+        foreign: Sentences that are no beat: of another story, about somebody else, or broken off.
+    """
+
+    beats: int
+    in_order: int
+    again: int
+    foreign: int
+
+    @property
+    def points(self) -> float:
+        """A point for each beat in its order, less one for each other sentence; from 0 to 6."""
+        return max(0.0, float(self.in_order - self.again - self.foreign))
+
+
+def read_story(prompt: str, text: str) -> Told:
+    """Finds the beats in a text.
 
     Args:
         prompt: One of the quick start's prompts.
         text: The story.
 
-    Returns:
-        A point for each beat of the plot that is told in its order and with the right subject, less a point
-        for each sentence that says something again, belongs to another story or breaks off; from 0 to 6.
-
     Raises:
         ValueError: The prompt is none of the quick start's.
     """
     beat_of = _beats(prompt)
-    sentences = [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence]
-    told = [beat_of.get(sentence) for sentence in sentences]
+    told = [beat_of.get(sentence) for sentence in _SENTENCE_END.split(text.strip()) if sentence]
     beats = [beat for beat in told if beat is not None]
     first = list(dict.fromkeys(beats))
-    flaws = len(beats) - len(first) + sum(beat is None for beat in told)
-    return max(0.0, float(_longest_rise(first) - flaws))
+    return Told(len(first), _longest_rise(first), len(beats) - len(first), len(told) - len(beats))
 
 
 def _longest_rise(beats: list[int]) -> int:

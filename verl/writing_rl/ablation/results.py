@@ -15,7 +15,8 @@ from writing_rl.summary import REFERENCE, read_metrics
 
 #: What is measured on held-out texts, and what it is.
 MEASURES: dict[str, Callable[[HeldOut], float]] = {
-    "plot points": lambda text: text.points,
+    "plot points": lambda text: text.told.points,
+    "beats told": lambda text: float(text.told.beats),
     "against best": lambda text: text.against_best,
     "offline score": lambda text: text.reward,
     "words": lambda text: float(text.words),
