@@ -5,7 +5,7 @@ The prompts are JSON lines, CSV or parquet (by the file's name), with a field `p
 criteria, source and system; a training set (train.parquet) will do as well. Models:
 
   gpt-4.1                        at OpenAI, or at --base_url; qwen... at DashScope
-  my-model@http://host:8000/v1   at an endpoint of its own
+  my-model@http://host:8000/v1   at an endpoint of its own, which is told no key
   path/to/checkpoint             served here by vLLM, for as long as it writes
   vllm:Qwen/Qwen3-8B             likewise, from the hub
 
@@ -70,7 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=shlex.split,
         default="",
         metavar="'...'",
-        help="more of vLLM's options for checkpoints, in one argument",
+        help="more of vLLM's options for checkpoints, such as --vllm_args='--max-model-len 8192'",
     )
     add("--retry_failed", action="store_true", help="ask again for what an earlier start could not get")
     add_asking_options(parser)
@@ -103,7 +103,8 @@ async def generate_file(arguments: argparse.Namespace) -> None:
     prompts = read_prompts(arguments.input, arguments.prompt_column)
     with generation.stage(arguments.output, [arguments.input]) as stage:
         print(
-            f"{len(prompts):,} prompts, {count_prompts(prompts, generation):,} responses to be written",
+            f"{len(prompts):,} prompts, {count_prompts(prompts, generation):,} responses in all; "
+            f"{len(stage.found):,} answers are there already",
             file=sys.stderr,
         )
         try:

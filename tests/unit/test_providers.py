@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from writing_rl.errors import JudgeError, SettingError, Transient, Unscored
-from writing_rl.judging.chat import Answer, Chat
+from writing_rl.errors import JudgeError, SettingError, SetupError, Transient, Unscored
+from writing_rl.judging.chat import Answer, Chat, Messages
 from writing_rl.judging.providers import Served, make_chat, provider_of
+from writing_rl.judging.providers.checked import CheckedChat
 from writing_rl.judging.providers.dashscope_sdk import DashScopeChat
 from writing_rl.judging.providers.failures import retry_after_s
 from writing_rl.judging.providers.openai_compatible import OpenAICompatibleChat
@@ -148,6 +149,24 @@ async def test_a_failure_of_every_question_names_the_remedy(
     place = {"openai": "judge-1 at 127.0.0.1", "dashscope": "judge-1 at DashScope"}[provider]
     variable = {"openai": "OPENAI_API_KEY", "dashscope": "DASHSCOPE_API_KEY"}[provider]
     assert str(error.value) == f"model {place} {message.format(variable=variable)}"
+
+
+async def test_a_failed_request_asks_whether_the_server_is_still_there() -> None:
+    class Failing:
+        description = identity = "a fake"
+
+        async def complete(self, messages: Messages) -> Answer:
+            raise Transient("connection", "cut")
+
+        async def close(self) -> None: ...
+
+    def ended() -> None:
+        raise SetupError("the server has ended")
+
+    with pytest.raises(Transient, match="cut"):
+        await CheckedChat(Failing(), lambda: None).complete([])
+    with pytest.raises(SetupError, match="has ended"):
+        await CheckedChat(Failing(), ended).complete([])
 
 
 async def test_a_busy_provider_says_when_to_ask_again(judge_server: Any, reply: Any, provider: str) -> None:

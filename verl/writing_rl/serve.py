@@ -15,9 +15,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 from writing_rl.cpu import environment
 from writing_rl.errors import SetupError
@@ -37,8 +38,20 @@ _EXCEPTION = re.compile(r"(\w+\.)*\w*Error: ")
 _PR_SET_PDEATHSIG = 1
 
 
+class Server(NamedTuple):
+    """A server that is ready.
+
+    Attributes:
+        address: `host:port`.
+        check: Raises SetupError where the server has ended by itself; the message names its log.
+    """
+
+    address: str
+    check: Callable[[], None]
+
+
 @contextlib.contextmanager
-def serve(checkpoint: str, name: str, arguments: Sequence[str] = ()) -> Iterator[str]:
+def serve(checkpoint: str, name: str, arguments: Sequence[str] = ()) -> Iterator[Server]:
     """Serves a checkpoint on the loopback interface while the context lasts.
 
     Args:
@@ -47,7 +60,7 @@ def serve(checkpoint: str, name: str, arguments: Sequence[str] = ()) -> Iterator
         arguments: More of `vllm serve`'s options.
 
     Yields:
-        Its address, `host:port`.
+        Where it is.
 
     Raises:
         SetupError: vLLM is not installed, or the server ends before it is ready; the message holds its last
@@ -77,13 +90,19 @@ def serve(checkpoint: str, name: str, arguments: Sequence[str] = ()) -> Iterator
             preexec_fn=_end_with_parent,
         )
     ready = False
+
+    def check() -> None:
+        if server.poll() is not None:
+            raise SetupError(f"vLLM with {checkpoint} has ended: {_last_error(log)} (its log: {log})")
+
     try:
         _wait_until_ready(server, port, checkpoint, log)
         ready = True
-        yield f"127.0.0.1:{port}"
+        yield Server(f"127.0.0.1:{port}", check)
     finally:
+        healthy = ready and server.poll() is None
         _end(server)
-        if ready:
+        if healthy:
             log.unlink(missing_ok=True)
 
 

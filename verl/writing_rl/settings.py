@@ -33,6 +33,7 @@ class JudgeSettings:
     providers: Mapping[str, str] = field(default_factory=dict)
     strategy: Strategy = Strategy.DISADVANTAGE
     base_url: str | None = None
+    keyless: bool = False
     data_inspection: str | None = None
     parallel: int = 64
     request_timeout_s: float = 120.0

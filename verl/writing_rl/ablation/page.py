@@ -14,7 +14,7 @@ from writing_rl.ablation.results import BEFORE, MEASURES, ArmResult, Results
 LEGEND = """\
 Each training ends with one text for each of 96 held-out prompts. *Plot points* (0 to 6) are those of the plot
 judge, which knows how the quick start's stories are built and which no training uses: beats of the plot in
-their order, less sentences that are none or say one again; *beats told* leaves the flaws out. *Against best* is
+their order, less sentences that are none or say one again; *beats told* leaves flaws out. *Against best* is
 the win rate against the best reference, a tie being half, by the offline judge without its margin for ties.
 *Offline score* (0 to 10) is what the training's own judge measures. In brackets: 95 % bootstrap intervals,
 clustered by prompt; then the mean of each seed.

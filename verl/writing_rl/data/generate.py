@@ -205,7 +205,9 @@ async def _write(question: Question, model: Model, deadline_s: float) -> dict[st
         answer = await model.complete(question.messages, Deadline.of(deadline_s))
     except Unscored as unscored:
         failed = {"failed": unscored.reason, "detail": unscored.detail, "truncated": False}
-        return {**line, "responses": [], **failed, **billed([])}
+        read, written = unscored.tokens or (0, 0)
+        bill = {"prompt_tokens": read, "completion_tokens": written, "cost_usd": unscored.cost_usd}
+        return {**line, "responses": [], **failed, **billed([]), **bill}
     responses = [{"model": question.model, "text": answer.text}]
     return {**line, "responses": responses, "truncated": answer.truncated, **billed([answer])}
 

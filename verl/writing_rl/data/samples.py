@@ -78,7 +78,7 @@ def read_samples(path: str | Path) -> list[Sample]:
         for batch in parquet.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(COLUMNS)):
             for row in batch.to_pylist():
                 samples.append(_sample(row, path, len(samples)))
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no readable parquet file: {str(error).splitlines()[0]}") from None
     if not samples:
         raise DataError(f"{path} has no rows")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from writing_rl.errors import SettingError
 from writing_rl.judging.channel import Channel
@@ -61,6 +62,10 @@ def _parse(name: str) -> Writer:
     if at and address.startswith(("http://", "https://")):
         if not model:
             raise SettingError(f"{name}: name the model before the @ of its address")
+        if "@" in urlsplit(address).netloc:
+            raise SettingError(
+                f"{model}: leave user and password out of its address, which is written to files"
+            )
         return Writer(model, base_url=address)
     if (folder := Path(name).expanduser()).is_dir():
         if not (folder / "config.json").is_file():
@@ -71,6 +76,10 @@ def _parse(name: str) -> Writer:
     if provider_of(name, JudgeSettings(models=())) == "offline":
         raise SettingError("the offline judge measures texts and cannot write any: name a model")
     return Writer(name)
+
+
+def _host(address: str | None) -> str | None:
+    return urlsplit(address or "https://api.openai.com").hostname
 
 
 @contextlib.contextmanager
@@ -92,14 +101,19 @@ def opened(
     if writer.checkpoint is None:
         settings = replace(settings, models=(writer.name,))
         if writer.base_url:  # whatever its name begins with
-            settings = replace(settings, base_url=writer.base_url, providers={writer.name: "openai"})
+            # The key is for the endpoint of the environment, and is told to no other host.
+            keyless = _host(writer.base_url) != _host(settings.base_url)
+            settings = replace(
+                settings, base_url=writer.base_url, providers={writer.name: "openai"}, keyless=keyless
+            )
         model = make_models(settings, channel)[writer.name]
         assert model is not None  # `offline` is no writer
         yield model
         return
     print(f"Starting vLLM with {writer.checkpoint}", file=sys.stderr)
-    with serve(writer.checkpoint, writer.name, vllm_arguments) as address:
+    with serve(writer.checkpoint, writer.name, vllm_arguments) as server:
         settings = replace(settings, models=(writer.name,), providers={writer.name: "verl"})
-        model = make_models(settings, channel, Served(address, writer.name))[writer.name]
+        served = Served(server.address, writer.name, server.check)
+        model = make_models(settings, channel, served)[writer.name]
         assert model is not None
         yield model

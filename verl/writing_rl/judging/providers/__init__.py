@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from writing_rl.errors import SettingError
 from writing_rl.judging.chat import Chat
+from writing_rl.judging.providers.checked import CheckedChat
 from writing_rl.settings import JudgeSettings
 
 #: Beginning of a model's name -> its provider. The longest beginning counts; "" is any other model.
@@ -28,10 +29,12 @@ class Served(NamedTuple):
     Attributes:
         address: `host:port` of verl's router, or of the server.
         model: The model as its servers call it (`reward.reward_model.model_path`).
+        check: Raises where the server has ended, as far as this process can know.
     """
 
     address: str
     model: str
+    check: Callable[[], None] | None = None
 
 
 def provider_of(model: str, settings: JudgeSettings) -> str:
@@ -78,10 +81,11 @@ def _verl(model: str, settings: JudgeSettings, served: Served | None) -> Chat:
 
     if served is None:
         raise SettingError(
-            f"judge {model} is served by verl, which only a training does: start it with judge=served and "
+            f"model {model} is served by verl, which only a training does: start it with judge=verl and "
             "reward.reward_model.model_path"
         )
-    return OpenAICompatibleChat(served.model, f"http://{served.address}/v1", settings)
+    chat = OpenAICompatibleChat(served.model, f"http://{served.address}/v1", settings)
+    return CheckedChat(chat, served.check) if served.check else chat
 
 
 #: Provider -> what makes its `Chat`. The offline judge is no chat model: see `make_judges`.

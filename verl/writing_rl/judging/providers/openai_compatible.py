@@ -41,7 +41,7 @@ class OpenAICompatibleChat:
         Raises:
             SettingError: OpenAI is asked, and there is no key.
         """
-        self._key = read_key(KEY_VARIABLE)
+        self._key = "" if settings.keyless else read_key(KEY_VARIABLE)
         if not self._key and not base_url:
             raise SettingError(
                 f"model {model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an "
