@@ -130,6 +130,10 @@ class Reply:
         )
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 256  # connections that come at the same moment
+
+
 class JudgeServer:
     """An OpenAI-compatible endpoint on the loopback interface that answers as it is told.
 
@@ -154,7 +158,7 @@ class JudgeServer:
         self.times: list[float] = []
         self._released = threading.Event()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -172,6 +176,7 @@ class JudgeServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"  # connections are kept
+            disable_nagle_algorithm = True  # an answer is not held back for 40 ms
 
             def setup(self) -> None:
                 super().setup()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from writing_rl.errors import SettingError
 from writing_rl.judging.judge import Question, Templates
-from writing_rl.judging.prompts import check_template, fill
+from writing_rl.judging.prompts import check_template, fill, load
 
 NEEDED = frozenset({"prompt", "answer_a", "answer_b"})
 
@@ -91,3 +91,8 @@ def test_the_shipped_templates_ask_for_everything(shipped: ModuleType) -> None:
         assert "{" not in content
     assert "THE CRITERIA" in judged["content"]
     assert "riteria" not in plain["content"]
+
+
+def test_a_template_that_an_old_copy_lacks_is_named() -> None:
+    with pytest.raises(SettingError, match=r"judge_prompts\.py lacks the template NO_SUCH, NEITHER"):
+        load("JUDGE_PROMPT", "NO_SUCH", "NEITHER")

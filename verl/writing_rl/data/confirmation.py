@@ -24,6 +24,7 @@ from writing_rl.judging.compare import judge_texts
 from writing_rl.judging.judge import Judge, Templates
 from writing_rl.judging.make import close_all, make_judges
 from writing_rl.judging.verdict import Outcome, Strategy
+from writing_rl.redact import redact
 from writing_rl.settings import JudgeSettings
 
 
@@ -76,7 +77,7 @@ class Confirmation:
         return {
             "stage": "confirmations",
             "judges": list(self.judges.models),
-            "base_url": self.judges.base_url,
+            "base_url": redact(self.judges.base_url or "") or None,
             "temperature": self.judges.temperature,
             "instructions_sha256": self.templates.fingerprint,
         }

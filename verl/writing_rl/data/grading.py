@@ -29,6 +29,7 @@ from writing_rl.judging.grade import (
     grade,
 )
 from writing_rl.judging.make import make_models
+from writing_rl.redact import redact
 from writing_rl.settings import JudgeSettings
 
 #: Temperature of a single grade, and of several, which would all be the same without one.
@@ -82,7 +83,7 @@ class Grading:
         return {
             "stage": "grades",
             "judges": list(self.judges.models),
-            "base_url": self.judges.base_url,
+            "base_url": redact(self.judges.base_url or "") or None,
             "temperature": self.judges.temperature,
             "instructions_sha256": self.templates.fingerprint,
         }
@@ -108,15 +109,44 @@ class Grades:
     detail: str = ""
 
 
+class Graders:
+    """Those who are asked, by name. They are made before anything is paid for, since a key may be missing."""
+
+    def __init__(self, grading: Grading, channel: Channel) -> None:
+        """Asks nothing yet.
+
+        Args:
+            grading: Who is asked, and how.
+            channel: This process's way to them.
+
+        Raises:
+            SettingError: A judge lacks what it needs, such as a key or, with a budget, a price.
+        """
+        self._models = make_models(grading.judges, channel)
+        self._graders: dict[str, Grader] = {
+            name: ModelGrader(model, grading.templates) if model else OfflineGrader(channel)
+            for name, model in self._models.items()
+        }
+
+    def __getitem__(self, name: str) -> Grader:
+        return self._graders[name]
+
+    async def aclose(self) -> None:
+        """Closes their connections; see `contextlib.aclosing`."""
+        for model in self._models.values():
+            if model:
+                await model.close()
+
+
 async def grade_texts(
-    texts: Iterable[Text], grading: Grading, channel: Channel, stage: StageFile[Line]
+    texts: Iterable[Text], grading: Grading, graders: Graders, stage: StageFile[Line]
 ) -> Grades:
     """Has graded what is not graded yet.
 
     Args:
         texts: What; the same text twice is graded once.
         grading: How.
-        channel: This process's way to the judges.
+        graders: By whom.
         stage: The file of the grades, open.
 
     Raises:
@@ -130,18 +160,8 @@ async def grade_texts(
         for judge in grading.judges.models
         for sample in range(grading.samples)
     }
-    models = make_models(grading.judges, channel)
-    graders: dict[str, Grader] = {
-        name: ModelGrader(model, grading.templates) if model else OfflineGrader(channel)
-        for name, model in models.items()
-    }
     ask = functools.partial(_ask, graders=graders, grading=grading)
-    try:
-        await ask_for(questions, ask, stage, parallel=grading.judges.parallel, unit="grade")
-    finally:
-        for model in models.values():
-            if model:
-                await model.close()
+    await ask_for(questions, ask, stage, parallel=grading.judges.parallel, unit="grade")
     return _together(texts, grading, stage.found)
 
 
@@ -151,9 +171,7 @@ def key_of(text: Text, judge: str, sample: int) -> str:
     return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:32]
 
 
-async def _ask(
-    question: tuple[Text, str], *, graders: Mapping[str, Grader], grading: Grading
-) -> dict[str, Any]:
+async def _ask(question: tuple[Text, str], *, graders: Graders, grading: Grading) -> dict[str, Any]:
     """The line of a question."""
     text, judge = question
     asked = GradeQuestion(*text)

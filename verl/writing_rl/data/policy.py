@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl.data.generate import Generation, generate, questions_of
-from writing_rl.data.grading import Grades, Grading, Text, grade_texts
+from writing_rl.data.grading import Graders, Grades, Grading, Text, grade_texts
 from writing_rl.data.prompt_files import Prompt
 from writing_rl.data.samples import Sample, read_samples, sample_keys
 from writing_rl.data.training_set import RECORD
@@ -153,23 +154,31 @@ async def _ask(
     slots = own_slots(SlotPool(grading.judges.parallel, limits), metered=limits.any)
     prompts = [Prompt(sample.prompt, sample.messages, {}) for sample in samples]
     (writer,) = generation.writers
-    with generation.stage(files.responses, [data], texts=True) as stage:
-        await generate(prompts, generation, make_channel(generation.models, slots, learns=False), stage)
-        responses = {
-            (row, question.sample): stage.found[question.key]
-            for row, prompt in enumerate(prompts)
-            for question in questions_of(prompt, writer, generation)
-        }
-    if all(response.failed not in WRITTEN for response in responses.values()):
-        first = next(iter(responses.values()))
-        raise DataError(f"the policy wrote nothing: {first.failed}: {first.detail} ({files.responses})")
-    texts = {place: strip_thinking(r.text) for place, r in responses.items() if r.failed in WRITTEN}
-    asked = (
-        Text(samples[row].prompt, text, samples[row].criteria) for (row, _), text in texts.items() if text
-    )
-    with grading.stage(files.grades, [files.responses]) as stage_of_grades:
-        channel = make_channel(grading.judges, slots)
-        return texts, await grade_texts(asked, grading, channel, stage_of_grades)
+    # Everything that the grading needs is looked at before the writing is paid for.
+    async with contextlib.aclosing(Graders(grading, make_channel(grading.judges, slots))) as graders:
+        with (
+            generation.stage(files.responses, [data], texts=True) as written,
+            grading.stage(files.grades, [data]) as graded,
+        ):
+            channel = make_channel(generation.models, slots, learns=False)
+            await generate(prompts, generation, channel, written)
+            responses = {
+                (row, question.sample): written.found[question.key]
+                for row, prompt in enumerate(prompts)
+                for question in questions_of(prompt, writer, generation)
+            }
+            if all(response.failed not in WRITTEN for response in responses.values()):
+                first = next(iter(responses.values()))
+                raise DataError(
+                    f"the policy wrote nothing: {first.failed}: {first.detail} ({files.responses})"
+                )
+            texts = {place: strip_thinking(r.text) for place, r in responses.items() if r.failed in WRITTEN}
+            asked = (
+                Text(samples[row].prompt, text, samples[row].criteria)
+                for (row, _), text in texts.items()
+                if text
+            )
+            return texts, await grade_texts(asked, grading, graders, graded)
 
 
 def _scores(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from writing_rl import __version__
 from writing_rl.data.confirmation import Confirmation, confirm
 from writing_rl.data.generate import SYSTEM
-from writing_rl.data.grading import Grades, Grading, Text, grade_texts
+from writing_rl.data.grading import Graders, Grading, Text, grade_texts
 from writing_rl.data.prepare_report import Prepared, nothing_left, summary
 from writing_rl.data.raw_prompts import RawInput, read_raw_prompts
 from writing_rl.data.references import Dropped, ReferenceRules, choose_references
@@ -22,7 +23,6 @@ from writing_rl.data.split import SplitRule, choose_test
 from writing_rl.data.training_set import Task, check_absent, write_training_set
 from writing_rl.errors import DataError
 from writing_rl.files import sha256_of
-from writing_rl.judging.channel import Channel
 from writing_rl.judging.make import make_channel
 
 #: The files of the stages in the folder of the data set.
@@ -98,29 +98,35 @@ def _scoring(preparation: Preparation) -> Scoring | None:
 
 async def _tasks(preparation: Preparation, scoring: Scoring | None, prepared: Prepared) -> list[Task]:
     """The prompts with their references; asks the judges where that is wanted."""
-    stages = [stage for stage in (preparation.grading, preparation.confirmation) if stage]
+    grading, confirmation = preparation.grading, preparation.confirmation
+    stages = [stage for stage in (grading, confirmation) if stage]
     # One for both stages: a budget is for the whole start.
     channel = make_channel(stages[0].judges) if stages else None
-    if preparation.grading and channel:
-        prepared.grades = await _grades(prepared.found, preparation, preparation.grading, channel)
-        scoring = by_grades(prepared.grades)
-    assert scoring is not None
-    tasks = prepared.enough(_choose(prepared.found, scoring, preparation.rules, prepared.dropped))
-    if preparation.confirmation and channel:
-        with preparation.confirmation.stage(preparation.out / CONFIRMATIONS, preparation.inputs) as stage:
-            tasks, prepared.confirmed = await confirm(tasks, preparation.confirmation, channel, stage)
-        tasks = prepared.enough(tasks)
+    async with contextlib.AsyncExitStack() as stack:
+        # Both files are opened, and judges made, before the first answer is paid for.
+        if grading and channel:
+            graders = await stack.enter_async_context(contextlib.aclosing(Graders(grading, channel)))
+            graded = stack.enter_context(grading.stage(preparation.out / GRADES, preparation.inputs))
+        if confirmation:
+            compared = stack.enter_context(
+                confirmation.stage(preparation.out / CONFIRMATIONS, preparation.inputs)
+            )
+        if grading and channel:
+            prepared.grades = await grade_texts(_texts(prepared.found), grading, graders, graded)
+            scoring = by_grades(prepared.grades)
+        assert scoring is not None
+        tasks = prepared.enough(_choose(prepared.found, scoring, preparation.rules, prepared.dropped))
+        if confirmation and channel:
+            tasks, prepared.confirmed = await confirm(tasks, confirmation, channel, compared)
+            tasks = prepared.enough(tasks)
     return tasks
 
 
-async def _grades(found: RawInput, preparation: Preparation, grading: Grading, channel: Channel) -> Grades:
-    texts = (
-        Text(prompt.prompt, response.text, prompt.criteria)
-        for prompt in found.prompts
-        for response in prompt.responses
-    )
-    with grading.stage(preparation.out / GRADES, preparation.inputs) as stage:
-        return await grade_texts(texts, grading, channel, stage)
+def _texts(found: RawInput) -> Iterator[Text]:
+    """All responses, as a judge sees them."""
+    for prompt in found.prompts:
+        for response in prompt.responses:
+            yield Text(prompt.prompt, response.text, prompt.criteria)
 
 
 def _choose(found: RawInput, scoring: Scoring, rules: ReferenceRules, dropped: Dropped) -> list[Task]:

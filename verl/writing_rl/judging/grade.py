@@ -80,8 +80,7 @@ class GradeTemplates:
 
 def load_grade_templates() -> GradeTemplates:
     """The templates of `judge_prompts.py` for grading."""
-    names = prompts.load()
-    return GradeTemplates(names["GRADE_PROMPT"], names["GRADE_CRITERIA"], names["GRADE_AGAIN"])
+    return GradeTemplates(*prompts.load("GRADE_PROMPT", "GRADE_CRITERIA", "GRADE_AGAIN"))
 
 
 def parse_grades(text: str, number: int | None = None) -> tuple[float, ...] | None:

@@ -116,5 +116,4 @@ class ModelJudge:
 
 def load_templates() -> Templates:
     """The templates of `judge_prompts.py` for comparing texts."""
-    names = prompts.load()
-    return Templates(names["JUDGE_PROMPT"], names["JUDGE_PROMPT_WITH_CRITERIA"], names["ASK_AGAIN"])
+    return Templates(*prompts.load("JUDGE_PROMPT", "JUDGE_PROMPT_WITH_CRITERIA", "ASK_AGAIN"))

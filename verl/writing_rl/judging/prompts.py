@@ -7,7 +7,6 @@ import re
 import runpy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from writing_rl.errors import SettingError
 
@@ -42,12 +41,24 @@ def fingerprint(*templates: str) -> str:
     return hashlib.sha256("\0".join(templates).encode("utf-8", "replace")).hexdigest()
 
 
-def load() -> dict[str, Any]:
-    """The names of `judge_prompts.py`, for programs that need nothing of verl.
+def load(*names: str) -> list[str]:
+    """Templates of `judge_prompts.py`, for programs that need nothing of verl.
 
     Importing the file under its own name would import verl, which takes seconds.
+
+    Args:
+        names: Which.
+
+    Raises:
+        SettingError: One is not there, as in a copy of the file from an older version.
     """
     package = Path(__file__).parents[1]  # `verl/writing_rl` in the repository, `writing_rl` where installed
     places = (package.parent / "utils", package.parent / "verl" / "utils")
     files = [place / "reward_score" / "judge_prompts.py" for place in places]
-    return runpy.run_path(str(next(file for file in files if file.is_file())))
+    file = next(file for file in files if file.is_file())
+    found = runpy.run_path(str(file))
+    if missing := [name for name in names if not isinstance(found.get(name), str)]:
+        raise SettingError(
+            f"{file} lacks the template {', '.join(missing)}: take it from the project's own file"
+        )
+    return [found[name] for name in names]
