@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from omegaconf import OmegaConf
+
+from writing_rl.main import place_logs
 from writing_rl.report.train_log import read_train_logs
 from writing_rl.start_record import read_starts, write_start
 
@@ -37,3 +41,19 @@ def test_a_report_takes_settings_from_the_last_start(tmp_path: Path) -> None:
     assert (facts.total_steps, facts.starts) == (9, 2)
     assert facts.settings == {"trainer.total_training_steps": 9}
     assert "verl" in facts.versions
+
+
+def test_the_figures_places_travel_in_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("VERL_FILE_LOGGER_PATH", "TENSORBOARD_DIR"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what is set is taken back after the test
+        monkeypatch.delenv(name)
+    config = OmegaConf.create({"writing_rl": {"log_dir": str(tmp_path)}})
+    place_logs(config)
+    variables = config.ray_kwargs.ray_init.runtime_env.env_vars
+    assert str(tmp_path / "tensorboard") == variables.TENSORBOARD_DIR
+    assert Path(variables.VERL_FILE_LOGGER_PATH).parent == tmp_path / "metrics"
+    (record,) = read_starts(tmp_path)
+    assert record["settings"]["writing_rl.log_dir"] == str(tmp_path)

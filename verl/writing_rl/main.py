@@ -26,6 +26,8 @@ PATHS = (
     "trainer.default_local_dir",
     "data.train_files",
     "data.val_files",
+    "trainer.resume_from_path",
+    "writing_rl.judge.prices",
 )
 
 #: The same, where they are folders.
@@ -43,9 +45,8 @@ def resolve(config: DictConfig) -> None:
     except InterpolationResolutionError as error:
         raise SettingError(str(error).splitlines()[0]) from None
     for path in PATHS:
-        OmegaConf.update(
-            config, path, os.path.abspath(os.path.expanduser(str(OmegaConf.select(config, path))))
-        )
+        if (value := OmegaConf.select(config, path)) is not None:
+            OmegaConf.update(config, path, os.path.abspath(os.path.expanduser(str(value))))
     for model in MODELS:
         path = OmegaConf.select(config, model)
         if path is not None and os.path.isdir(os.path.expanduser(str(path))):  # else a name on the hub
@@ -64,8 +65,14 @@ def place_logs(config: DictConfig) -> None:
     started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
     write_start(log_dir, cast(dict[str, Any], OmegaConf.to_container(config)), started)
     (log_dir / "metrics").mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("VERL_FILE_LOGGER_PATH", str(log_dir / "metrics" / f"{started}.jsonl"))
-    os.environ.setdefault("TENSORBOARD_DIR", str(log_dir / "tensorboard"))
+    places = {
+        "VERL_FILE_LOGGER_PATH": str(log_dir / "metrics" / f"{started}.jsonl"),
+        "TENSORBOARD_DIR": str(log_dir / "tensorboard"),
+    }
+    for name, place in places.items():
+        # In the configuration, too: on a Ray cluster that runs already, this environment reaches no process.
+        variable = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
+        OmegaConf.update(config, variable, os.environ.setdefault(name, place), force_add=True)
 
 
 def train(config: DictConfig) -> None:
@@ -129,6 +136,8 @@ def check_and_run(config: DictConfig) -> None:
         if isinstance(error.cause, WritingRLError):
             raise RunFailure(str(error.cause)) from error
         raise RunFailure(f"{type(error.cause).__name__}: {error.cause}") from error
+    except ConnectionError as error:
+        raise RunFailure(f"Ray cannot be reached: {error}") from error
     except ray.exceptions.RayActorError as error:
         raise RunFailure(f"the trainer's process died: {error}") from error
 
@@ -146,7 +155,10 @@ def _hydra_main(config: DictConfig) -> None:
 
 def main() -> None:
     """Runs a training; ends with one line and exit code 1 where something is wrong."""
-    locate_verl_config()
+    try:
+        locate_verl_config()
+    except UserError as error:
+        sys.exit(f"Error: {error}")
     _hydra_main()
 
 

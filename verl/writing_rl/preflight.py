@@ -27,6 +27,13 @@ from writing_rl.settings import JudgeSettings, Settings
 from writing_rl.versions import check_versions
 
 VERL_VERSION = "0.9.1"
+#: What to do where the judge does not answer the test question, by the reason.
+REMEDIES = {
+    "truncated": "raise writing_rl.judge.max_tokens",
+    "content_filter": "use another JUDGE_MODEL, or look at the first sample of the test set",
+    "refusal": "use another JUDGE_MODEL",
+}
+REMEDY = "check JUDGE_MODEL, OPENAI_BASE_URL and the network"
 #: Less free space than this is no room for a checkpoint and the logs of a run.
 LEAST_FREE_BYTES = 1 << 30
 
@@ -198,7 +205,7 @@ async def check_one_judge(settings: JudgeSettings, sample: Sample) -> None:
     if comparison.outcome is Outcome.UNSCORED:
         raise JudgeError(
             f"the judge {describe(judges)} did not answer a test question ({comparison.reason}: "
-            f"{comparison.detail}): check JUDGE_MODEL, OPENAI_BASE_URL and the network"
+            f"{comparison.detail}): {REMEDIES.get(comparison.reason, REMEDY)}"
         )
     print(f"[writing-rl] judge: {describe(judges)}", flush=True)
 

@@ -37,6 +37,10 @@ def read_saved(folder: Path) -> Saved:
     Raises:
         IndexFileError: The index file is missing or damaged, or the state file is damaged.
     """
+    if not (folder / INDEX_FILE).exists():
+        raise IndexFileError(
+            f"{folder} holds no curriculum: copy an index file there as {INDEX_FILE} to go on with its state"
+        )
     indexes = read_index(folder / INDEX_FILE)
     try:
         return Saved(indexes, **json.loads((folder / STATE_FILE).read_text(encoding="utf-8")))

@@ -92,7 +92,7 @@ def check_prices(settings: JudgeSettings) -> dict[str, Price | None]:
     unknown = [name for name, price in prices.items() if price is None]
     if unknown and settings.limits.max_cost_usd is not None:
         raise SettingError(
-            f"writing_rl.judge.max_cost_usd is set, but {path} holds no price of {unknown[0]}: add it there "
+            f"max_cost_usd is set, but {path} holds no price of {unknown[0]}: add it there "
             f"({unknown[0]}: {{input: ..., output: ...}}, US dollars a million tokens)"
         )
     return prices
