@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -222,3 +224,30 @@ def judge_server() -> Iterator[JudgeServer]:
 def reply() -> type[Reply]:
     """The class of a `JudgeServer`'s answers."""
     return Reply
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a script ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Runs a script of the project in this process: its name, then its arguments."""
+
+    def run(name: str, *arguments: object) -> Done:
+        path = str(REPOSITORY / "scripts" / name)
+        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
+        code: Any = 0
+        try:
+            runpy.run_path(path, run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        return Done(1, out, err + code) if isinstance(code, str) else Done(code or 0, out, err)
+
+    return run

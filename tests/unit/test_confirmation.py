@@ -4,11 +4,9 @@ import asyncio
 import hashlib
 import json
 import re
-import runpy
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -106,37 +104,14 @@ def test_the_lower_one_goes_where_it_is_not_beaten(
 # --- the whole way -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Done:
-    """How the script ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Script = Callable[..., Done]
+Script = Callable[..., Any]
 
 
 @pytest.fixture
-def prepare_data(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Script:
+def prepare_data(run_script: Script, tmp_path: Path) -> Script:
     """Runs the script in this process, with the order of given scores confirmed."""
-
-    def run(data: Path, *arguments: object) -> Done:
-        options: list[object] = [data, "--out", tmp_path / "out", "--confirm_order", "--judge", "m"]
-        options += ["--test_count", 1, "--parallel", 4]  # as many connections as the server takes at once
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, (*options, *arguments))])
-        code: Any = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        return Done(1, out, err + code) if isinstance(code, str) else Done(code or 0, out, err)
-
-    return run
+    options = ("--out", tmp_path / "out", "--confirm_order", "--judge", "m", "--test_count", 1)
+    return lambda data, *arguments: run_script("prepare_data.py", data, *options, *arguments)
 
 
 def sections(body: Mapping[str, Any]) -> dict[str, str]:

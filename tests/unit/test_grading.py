@@ -1,16 +1,16 @@
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import re
-import runpy
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,33 +33,13 @@ GOOD = (
 WORTH: Mapping[str, float] = {WEAK: 2, FAIR: 5, GOOD: 9}
 
 
-@dataclass(frozen=True)
-class Done:
-    """How the script ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Script = Callable[..., Done]
+Script = Callable[..., Any]
 
 
 @pytest.fixture
-def prepare_data(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Script:
+def prepare_data(run_script: Script) -> Script:
     """Runs the script in this process."""
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
-        code: Any = 0
-        try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        return Done(1, out, err + code) if isinstance(code, str) else Done(code or 0, out, err)
-
-    return run
+    return functools.partial(run_script, "prepare_data.py")
 
 
 def section(body: Mapping[str, Any], name: str) -> str:

@@ -3,11 +3,9 @@ from __future__ import annotations
 import csv
 import json
 import re
-import runpy
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,34 +25,13 @@ LOW = "The sea is big. It is blue. The end. (grade 2)"
 HIGH = "When the tide went out that evening, it left my grandfather's boat on the sand. (grade 9)"
 
 
-@dataclass(frozen=True)
-class Done:
-    """How a script ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Script = Callable[..., Done]
+Script = Callable[..., Any]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Script:
+def run(run_script: Script) -> Script:
     """Runs a script in this process."""
-
-    def run(name: str, *arguments: object) -> Done:
-        path = str(SCRIPTS / name)
-        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
-        code: Any = 0
-        try:
-            runpy.run_path(path, run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        return Done(1, out, err + code) if isinstance(code, str) else Done(code or 0, out, err)
-
-    return run
+    return run_script
 
 
 class Models:
