@@ -58,6 +58,12 @@ ARMS = {
         Arm("margin", f"the {KEPT} samples with the largest margin", select="margin"),
         Arm("random", f"{KEPT} samples by chance", select="random"),
         Arm(
+            "static-few",
+            f"all references move on together, with the {KEPT} samples of `random`",
+            ("writing_rl.curriculum.kind=static",),
+            select="random",
+        ),
+        Arm(
             "pointwise",
             "the reward is the judge's grade of the text alone",
             ("reward.custom_reward_function.path=pkg://writing_rl.ablation.pointwise",),
@@ -68,6 +74,8 @@ ARMS = {
 
 COMPARISONS = (
     Comparison("Curriculum", ("dynamic", "static", "fixed")),
+    # A sample can climb only when it is met: here each is met twice as often.
+    Comparison("Curriculum, half the samples", ("random", "static-few")),
     Comparison("Choice of data", ("margin", "random", "dynamic")),
     Comparison("Reward", ("dynamic", "pointwise")),
     Comparison("Algorithm", ("dynamic", "ppo")),
