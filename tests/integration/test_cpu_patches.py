@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from writing_rl.cpu.compat import expect
+from writing_rl.compat import expect
 from writing_rl.errors import SetupError
 
 
@@ -202,3 +202,16 @@ def test_the_environment_of_a_cpu_run_keeps_what_is_set(monkeypatch: pytest.Monk
     environment.prepare()
     assert os.environ["OMP_NUM_THREADS"] == "3"
     assert os.environ["VERL_PLATFORM"] == "cpu"
+
+
+def test_trainings_of_one_machine_have_sockets_of_their_own_for_weights() -> None:
+    facts = run(
+        """
+import verl
+from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer
+from verl.workers.rollout.vllm_rollout.vllm_rollout import ServerAdapter
+facts = [hasattr(kind.__init__, "__wrapped__") for kind in (vLLMHttpServer, ServerAdapter)]
+""",
+        VERL_PLATFORM="cpu",
+    )
+    assert facts == [True, True]

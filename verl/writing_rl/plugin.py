@@ -27,6 +27,20 @@ CPU_REGISTRATIONS = {
 }
 
 
+#: verl module whose import completes -> module and function of ours that patch it.
+PATCHES = {
+    "verl.workers.rollout.vllm_rollout.vllm_async_server": ("writing_rl.trainer.weight_sync", "patch_server"),
+    "verl.workers.rollout.vllm_rollout.vllm_rollout": ("writing_rl.trainer.weight_sync", "patch_sender"),
+}
+
+
+def _patch_after(verl_module: str, ours: str, function: str) -> None:
+    def on_import(module: ModuleType) -> None:
+        getattr(importlib.import_module(ours), function)(module)
+
+    wrapt.register_post_import_hook(on_import, verl_module)
+
+
 def _import_after(verl_module: str, ours: str) -> None:
     def on_import(_: ModuleType) -> None:
         importlib.import_module(ours)
@@ -39,6 +53,8 @@ def register() -> None:
     on_cpu = os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu"
     for verl_module, ours in {**REGISTRATIONS, **(CPU_REGISTRATIONS if on_cpu else {})}.items():
         _import_after(verl_module, ours)
+    for verl_module, (ours, function) in PATCHES.items():
+        _patch_after(verl_module, ours, function)
 
 
 register()

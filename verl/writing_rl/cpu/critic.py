@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import verl.utils.model as verl_model
 
-from writing_rl.cpu.compat import expect
+from writing_rl.compat import expect
 
 expect(
     verl_model.load_valuehead_model,

@@ -29,7 +29,7 @@ def register() -> None:
         multiprocessing.set_executable(os.environ[PYTHON_VARIABLE])
     from vllm.model_executor.layers import utils
 
-    from writing_rl.cpu.compat import expect
+    from writing_rl.compat import expect
 
     if utils.dispatch_cpu_unquantized_gemm is use_plain_linear:
         return  # vLLM calls its plugins more than once in a process

@@ -25,7 +25,7 @@ def expect(function: Callable[..., Any], *, contains: str, distribution: str, wr
     if contains in inspect.getsource(function):
         return
     raise SetupError(
-        f"the CPU patch of {function.__module__}.{function.__qualname__} was written for {distribution} "
+        f"the patch of {function.__module__}.{function.__qualname__} was written for {distribution} "
         f"{written_for} and does not match the installed {version(distribution)}: install the versions of "
-        "requirements.txt, or revise the patch in verl/writing_rl/cpu/"
+        "requirements.txt, or revise the patch in verl/writing_rl/"
     )
