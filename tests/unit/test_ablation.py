@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from writing_rl.ablation.arms import ARMS, COMPARISONS, Trial
+from writing_rl.ablation.groups import mean_of, parts_of
 from writing_rl.ablation.held_out import held_out
 from writing_rl.ablation.intervals import difference, mean
 from writing_rl.ablation.page import as_markdown, draw
@@ -126,12 +127,35 @@ def test_a_difference_is_taken_prompt_by_prompt_over_shared_seeds() -> None:
         difference({0: prompts}, {0: prompts[1:]})
 
 
+# Groups
+
+
+def judged(step: int, id: int, outcome: str, reference: int = 0, training: bool = True) -> dict[str, Any]:
+    about = {"step": step, "id": id, "rollout": f"uid-{id}_0", "training": training}
+    return {**about, "outcome": outcome, "reference_index": reference}
+
+
+def test_a_group_teaches_where_its_rollouts_differ() -> None:
+    lines = [
+        *(judged(1, 0, "win"), judged(1, 0, "win"), judged(1, 1, "win"), judged(1, 1, "tie")),
+        *(judged(2, 0, "loss", 2), judged(2, 0, "win", 2), judged(2, 0, "unscored", 2)),
+        *(judged(3, 0, "loss", 4), judged(3, 0, "loss", 4), judged(3, 1, "win", training=False)),
+    ]
+    first, second, last = parts_of(lines, 3)
+    assert (first.informative, first.reward, first.reference) == (0.5, 0.875, 0)
+    assert (second.informative, second.reward, second.reference) == (1, 0.5, 2)
+    assert (last.informative, last.reward, last.reference) == (0, 0, 4)
+    assert mean_of([[first], [last]])[0].informative == 0.25
+    assert parts_of([judged(1, id, "win") for id in range(3)], 3) == []  # PPO
+    assert parts_of([], 3) == []
+    assert parts_of([*lines, *lines], 3) == [first, second, last]  # started again from nothing
+
+
 # From the logs of trainings to the page
 
 
 def pretend_training(folder: Path, arm: str, level: int, seed: int = 0, last: int = STEPS) -> None:
     """What a training leaves: texts of a level in its last validation."""
-    rng = random.Random(seed)
     data = folder / "data" / "quickstart"
     if not data.exists():
         data.mkdir(parents=True)
@@ -151,12 +175,15 @@ def pretend_training(folder: Path, arm: str, level: int, seed: int = 0, last: in
     ]
     (logs / "metrics" / "a.jsonl").write_text("".join(f"{json.dumps(step)}\n" for step in steps))
     lines: list[dict[str, Any]] = [
-        {"step": step, "training": False, "id": id, "response": texts[level if step else 0]}
+        {**judged(step, id, "loss", training=False), "response": texts[level if step else 0]}
         for step in (0, last)
         for id, texts in enumerate(references)
     ]
-    lines.append({"step": last, "training": True, "id": 0, "response": "no text of a validation"})
-    rng.shuffle(lines)
+    lines += [
+        {**judged(step, 0, outcome), "response": "no text of a validation"}
+        for step in range(1, last + 1)
+        for outcome in ("win", "loss")
+    ]
     content = "".join(f"{json.dumps(line)}\n" for line in lines) + '{"step": 36, "tor'
     (logs / "judge" / "comparisons-host-0001.jsonl").write_text(content)
 
@@ -187,6 +214,7 @@ def test_trainings_become_tables_and_a_plot(there: Path) -> None:
     page = as_markdown(results, "a.png")
     assert "| Curriculum | dynamic − fixed | 3.00 [3.00, 3.00]" in page
     assert "EXPERIMENT_NAME=ablation-fixed-0 bash scripts/train_writing_rl.sh" in page
+    assert "| dynamic | 1.00 / 1.00 / 1.00 | 0.50 / 0.50 / 0.50 |" in page
     assert draw(results).startswith(b"\x89PNG")
     assert set(json.loads(json.dumps(results.as_json()))["arms"][0]["measures"]) == set(MEASURES)
 

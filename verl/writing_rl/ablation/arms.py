@@ -18,12 +18,14 @@ class Arm:
         about: What is done, for people.
         overrides: Hydra overrides of the quick start.
         select: How `scripts/select_data.py` chooses the samples (`--by`); None: all of them.
+        pairwise: Whether the reward is the outcome of the comparison.
     """
 
     name: str
     about: str
     overrides: tuple[str, ...] = ()
     select: str | None = None
+    pairwise: bool = True
 
 
 class Comparison(NamedTuple):
@@ -67,6 +69,7 @@ ARMS = {
             "pointwise",
             "the reward is the judge's grade of the text alone",
             ("reward.custom_reward_function.path=pkg://writing_rl.ablation.pointwise",),
+            pairwise=False,
         ),
         Arm("ppo", "PPO with a critic in place of GRPO", _PPO),
     )

@@ -47,7 +47,7 @@ def held_out(trial: Trial, step: int) -> list[HeldOut]:
     """
     samples = {sample.id: sample for sample in read_samples(quickstart_folder(trial.seed) / "test.parquet")}
     texts: dict[int, str] = {}
-    for entry in _transcript(trial):
+    for entry in transcript(trial):
         if entry["step"] == step and not entry["training"]:
             texts[entry["id"]] = entry["response"]  # of several starts, the last
     if texts.keys() != samples.keys():
@@ -70,7 +70,8 @@ def _judged(trial: Trial, sample: Sample, text: str) -> HeldOut:
     )
 
 
-def _transcript(trial: Trial) -> Iterator[Mapping[str, Any]]:
+def transcript(trial: Trial) -> Iterator[Mapping[str, Any]]:
+    """The comparisons of a training; a line that a kill has torn is left out."""
     for path in sorted(Path("logs", trial.experiment, "judge").glob("comparisons-*.jsonl")):
         with open(path, encoding="utf-8") as file:
             for line in file:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from writing_rl.ablation.arms import ARMS, COMPARISONS
+from writing_rl.ablation.groups import Part
 from writing_rl.ablation.intervals import Interval
 from writing_rl.ablation.results import BEFORE, MEASURES, ArmResult, Results
 
@@ -18,6 +19,12 @@ their order, less sentences that are none or say one again; *beats told* leaves 
 the win rate against the best reference, a tie being half, by the offline judge without its margin for ties.
 *Offline score* (0 to 10) is what the training's own judge measures. In brackets: 95 % bootstrap intervals,
 clustered by prompt; then the mean of each seed.
+"""
+
+
+GROUPS = """\
+What training had to learn from, in its first, second and last third: GRPO learns nothing from a group of
+rollouts that all have the same reward. An informative group is one of the others.
 """
 
 
@@ -46,6 +53,15 @@ def as_markdown(results: Results, picture: str) -> str:
                 *(_interval(row.measures[name]) for name in MEASURES),
             )
             for row in results.differences
+        ],
+    )
+    lines += ["", GROUPS]
+    lines += _table(
+        ("arm", "informative groups", "mean reward", "mean reference index met"),
+        [
+            (result.arm, *(_thirds(result.parts, name) for name in ("informative", "reward", "reference")))
+            for result in results.arms
+            if result.parts
         ],
     )
     lines += ["", "Each training, by itself:", "", "```", *results.commands, "```", ""]
@@ -83,6 +99,7 @@ def draw(results: Results) -> bytes:
                 place += 1
             place += 0.6
         axis.set_yticks([at for at, _ in ticks], [label for _, label in ticks])
+        axis.tick_params(axis="y", length=0)
         axis.set_xlabel(
             {"plot points": "plot points, of 6", "against best": "win rate against the best reference"}[
                 measure
@@ -116,6 +133,10 @@ def _interval(interval: Interval) -> str:
 
 def _seeds(values: Sequence[float]) -> str:
     return " / ".join(f"{value:.2f}" for value in values)
+
+
+def _thirds(parts: Sequence[Part], name: str) -> str:
+    return " / ".join(f"{getattr(part, name):.2f}" for part in parts)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl.ablation.arms import ARMS, COMPARISONS, Trial
-from writing_rl.ablation.held_out import HeldOut, held_out
+from writing_rl.ablation.groups import Part, mean_of, parts_of
+from writing_rl.ablation.held_out import HeldOut, held_out, transcript
 from writing_rl.ablation.intervals import Interval, Values, difference, mean
 from writing_rl.ablation.run import command, is_done
 from writing_rl.summary import REFERENCE, read_metrics
@@ -32,12 +33,15 @@ class ArmResult:
         seeds: The seeds that came to their end.
         measures: What was measured on held-out texts.
         reference: The mean reference index at the end, by seed; empty for `before`.
+        parts: What training had to learn from, the mean over seeds; empty where there are no groups, or the
+            reward is not the outcome.
     """
 
     arm: str
     seeds: tuple[int, ...]
     measures: Mapping[str, Interval]
     reference: tuple[float, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,12 @@ def collect(seeds: Sequence[int], steps: int) -> Results:
 
 def _arm(name: str, texts: Mapping[int, Sequence[HeldOut]], steps: int) -> ArmResult:
     measures = {measure: mean(_values(texts, of)) for measure, of in MEASURES.items()}
-    reference = () if name == BEFORE else tuple(_reference(Trial(ARMS[name], seed)) for seed in sorted(texts))
-    return ArmResult(name, tuple(sorted(texts)), measures, reference)
+    if name == BEFORE:
+        return ArmResult(name, tuple(sorted(texts)), measures)
+    trials = [Trial(ARMS[name], seed) for seed in sorted(texts)]
+    reference = tuple(map(_reference, trials))
+    parts = mean_of(parts_of(transcript(trial), steps) for trial in trials) if ARMS[name].pairwise else []
+    return ArmResult(name, tuple(sorted(texts)), measures, reference, tuple(parts))
 
 
 def _differences(
