@@ -46,6 +46,7 @@ setup(
         "writing_rl.ablation",
         "writing_rl.benchmark",
         "writing_rl.calibration",
+        "writing_rl.chat",
         "writing_rl.cpu",
         "writing_rl.curriculum",
         "writing_rl.data",

@@ -5,6 +5,11 @@ import sys
 
 PURE = (
     "writing_rl",
+    "writing_rl.chat.contest",
+    "writing_rl.chat.contestants",
+    "writing_rl.chat.keyboard",
+    "writing_rl.chat.layout",
+    "writing_rl.chat.session",
     "writing_rl.command",
     "writing_rl.compose",
     "writing_rl.curriculum.beginning",
@@ -28,6 +33,7 @@ PURE = (
     "writing_rl.data.stage_file",
     "writing_rl.data.writers",
     "writing_rl.errors",
+    "writing_rl.export",
     "writing_rl.judging.compare",
     "writing_rl.judging.grade",
     "writing_rl.judging.judge",
@@ -43,6 +49,7 @@ PURE = (
     "writing_rl.judging.usage",
     "writing_rl.judging.verdict",
     "writing_rl.main",
+    "writing_rl.model_folder",
     "writing_rl.preflight",
     "writing_rl.report.collect",
     "writing_rl.report.make",
