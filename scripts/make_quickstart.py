@@ -64,8 +64,10 @@ def make(out: Path, *, seed: int, force: bool) -> None:
     base_model = out / "base_model"
     pieces = (out / "train.parquet", out / "test.parquet", base_model)
     out.mkdir(parents=True, exist_ok=True)
-    _claim(out / "quickstart.json", seed, force)
+    has_scores = _claim(out / "quickstart.json", seed, force)
     missing = {piece for piece in pieces if force or not piece.exists()}
+    if not has_scores:
+        missing |= {piece for piece in pieces if piece.suffix == ".parquet"}
     if not missing:
         print(f"{out}: data and base model are there already")
         return
@@ -83,15 +85,22 @@ def make(out: Path, *, seed: int, force: bool) -> None:
         _make_base_model(texts.corpus, base_model, seed)
 
 
-def _claim(path: Path, seed: int, force: bool) -> None:
-    """Notes the seed: texts of two seeds in one folder could share prompts between training and test."""
+def _claim(path: Path, seed: int, force: bool) -> bool:
+    """Notes the seed: texts of two seeds in one folder could share prompts between training and test.
+
+    Returns:
+        Whether what is there has scores of its references; older versions made the same texts without.
+    """
+    has_scores = True
     if path.is_file() and not force:
-        made_with = json.loads(path.read_text(encoding="utf-8"))["seed"]
-        if made_with != seed:
+        note = json.loads(path.read_text(encoding="utf-8"))
+        if note["seed"] != seed:
             raise ValueError(
-                f"{path.parent} was made with seed {made_with}; use it, another --out, or --force"
+                f"{path.parent} was made with seed {note['seed']}; use it, another --out, or --force"
             )
-    path.write_text(json.dumps({"seed": seed}) + "\n", encoding="utf-8")
+        has_scores = note.get("scores", False)
+    path.write_text(json.dumps({"seed": seed, "scores": True}) + "\n", encoding="utf-8")
+    return has_scores
 
 
 def _mean_scores(samples: "Sequence[Sample]") -> list[float]:
