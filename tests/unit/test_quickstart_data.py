@@ -2,6 +2,8 @@
 
 import itertools
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,19 @@ def test_rows_follow_the_schema(texts: Quickstart, tmp_path: Path) -> None:
         assert list(row.extra_info["scores"]) == [
             offline_grade(sample.prompt, reference) for reference in sample.references
         ]
+
+
+def test_a_quick_start_of_an_older_version_gets_its_scores(tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    (tmp_path / "base_model").mkdir()  # whose training would take a minute
+    (tmp_path / "quickstart.json").write_text('{"seed": 0}\n')
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.parquet").write_bytes(b"one without scores")
+    script = Path(__file__).parents[2] / "scripts" / "make_quickstart.py"
+    make = [sys.executable, str(script), "--out", str(tmp_path)]
+    subprocess.run(make, check=True, capture_output=True)
+    rows = pyarrow.parquet.read_table(tmp_path / "train.parquet").to_pylist()
+    assert all(len(row["extra_info"]["scores"]) == 5 for row in rows)
+    again = subprocess.run(make, check=True, capture_output=True, text=True)
+    assert "there already" in again.stdout
