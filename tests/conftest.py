@@ -112,6 +112,7 @@ class Reply:
         headers: Additional headers.
         body: The raw body in place of a chat completion or an error object.
         hang: Whether to read the request and never answer.
+        delay_s: Seconds before it is answered.
     """
 
     text: str = "[[A]]"
@@ -119,6 +120,7 @@ class Reply:
     headers: Mapping[str, str] | None = None
     body: str | None = None
     hang: bool = False
+    delay_s: float = 0.0
 
     def content(self) -> str:
         if self.body is not None:
@@ -197,6 +199,7 @@ class JudgeServer:
                     server._released.wait()
                     self.close_connection = True
                     return
+                time.sleep(reply.delay_s)
                 content = reply.content().encode()
                 self.send_response(reply.status)
                 headers = {"Content-Type": "application/json", **(reply.headers or {})}

@@ -146,7 +146,8 @@ def test_a_judge_that_dies_ends_the_run_whole_and_a_later_start_goes_on(start_tr
     preflight, dies_after = 1, STEP + 3
 
     def choose(number: int):
-        return reply("[[B]]") if number <= preflight + dies_after else reply(status=500)
+        # Slow enough for the news of failures to reach the owner while there are texts left to judge.
+        return reply("[[B]]") if number <= preflight + dies_after else reply(status=500, delay_s=0.2)
 
     judge_server.choose = choose
     settings = [*judged_by(judge_server), "writing_rl.judge.unscored_window=8", "writing_rl.judge.parallel=1"]
