@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from writing_rl.chat import contestants
@@ -84,6 +84,7 @@ def test_wrapping(text: str, lines: list[str]) -> None:
     assert wrap(text, 10) == lines
 
 
+@example("\u0301a。。", 4)
 @given(st.text(alphabet="ab 海，。e\u0301\n"), st.integers(4, 12))
 def test_nothing_is_lost_or_too_wide(text: str, width: int) -> None:
     lines = wrap(clean(text), width)

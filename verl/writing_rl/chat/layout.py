@@ -96,6 +96,7 @@ def _wrapped(line: str, width: int) -> list[str]:
                 current, taken = "", 0
             if piece.isspace():
                 continue  # none at the beginning of the next line
+            piece, current = current + piece, ""  # marks without a letter that they could stand on
             while columns > width:  # longer than a line: broken anywhere
                 head = _head(piece, width)
                 lines.append(head)
