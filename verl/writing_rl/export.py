@@ -24,6 +24,7 @@ from typing import Any
 
 from writing_rl.errors import SettingError, SetupError
 from writing_rl.model_folder import Contents, inspect
+from writing_rl.start_record import versions
 
 #: What a folder that was written here says of itself.
 NOTE = "writing_rl.json"
@@ -138,7 +139,7 @@ def export(
             "experiment": checkpoint.experiment,
             "step": checkpoint.step,
             "base_model": base_model,
-            "versions": _versions(),
+            "versions": {"python": platform.python_version(), **versions(_VERSIONS)},
         }
         (new / NOTE).write_text(json.dumps(note, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         _open_to_readers(new)
@@ -245,14 +246,6 @@ def _last_error(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     named = [line for line in lines if _EXCEPTION.match(line)]
     return next((line for line in reversed(named or lines) if line), "it said nothing")[:300]
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in _VERSIONS:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def _open_to_readers(folder: Path) -> None:

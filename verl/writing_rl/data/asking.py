@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from writing_rl.data.stage_file import StageFile
 from writing_rl.judging.asking import as_answered
 from writing_rl.judging.chat import Answer
+from writing_rl.redact import redact
+from writing_rl.settings import JudgeSettings
 
 Q = TypeVar("Q")
 
@@ -68,6 +70,23 @@ def billed(answers: Iterable[Answer]) -> dict[str, Any]:
         "completion_tokens": sum(answer.completion_tokens for answer in answers),
         "cost_usd": None if None in costs else sum(cost or 0.0 for cost in costs),
         "latency_s": round(sum(answer.latency_s for answer in answers), 3),
+    }
+
+
+def judged_with(stage: str, judges: JudgeSettings, instructions_sha256: str) -> dict[str, Any]:
+    """What makes a judge's answers what they are, as a stage's file keeps it.
+
+    Args:
+        stage: Name of the stage.
+        judges: Who is asked, and how.
+        instructions_sha256: What tells their instructions from others.
+    """
+    return {
+        "stage": stage,
+        "judges": list(judges.models),
+        "base_url": redact(judges.base_url or "") or None,
+        "temperature": judges.temperature,
+        "instructions_sha256": instructions_sha256,
     }
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from writing_rl.data.asking import AHEAD, billed
+from writing_rl.data.asking import AHEAD, billed, judged_with
 from writing_rl.data.scoring import Reference
 from writing_rl.data.stage_file import StageFile
 from writing_rl.data.training_set import Task
@@ -24,7 +24,6 @@ from writing_rl.judging.compare import judge_texts
 from writing_rl.judging.judge import Judge, Templates
 from writing_rl.judging.make import close_all, make_judges
 from writing_rl.judging.verdict import Outcome, Strategy
-from writing_rl.redact import redact
 from writing_rl.settings import JudgeSettings
 
 
@@ -74,13 +73,7 @@ class Confirmation:
     @property
     def settings(self) -> dict[str, Any]:
         """What makes a verdict what it is."""
-        return {
-            "stage": "confirmations",
-            "judges": list(self.judges.models),
-            "base_url": redact(self.judges.base_url or "") or None,
-            "temperature": self.judges.temperature,
-            "instructions_sha256": self.templates.fingerprint,
-        }
+        return judged_with("confirmations", self.judges, self.templates.fingerprint)
 
     def stage(self, path: Path, inputs: Sequence[Path]) -> StageFile[Outcome]:
         """The file of the comparisons."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from writing_rl.data.asking import ask_for, billed
+from writing_rl.data.asking import ask_for, billed, judged_with
 from writing_rl.data.stage_file import StageFile
 from writing_rl.errors import SettingError
 from writing_rl.judging.channel import Channel
@@ -29,7 +29,6 @@ from writing_rl.judging.grade import (
     grade,
 )
 from writing_rl.judging.make import make_models
-from writing_rl.redact import redact
 from writing_rl.settings import JudgeSettings
 
 #: Temperature of a single grade, and of several, which would all be the same without one.
@@ -80,13 +79,7 @@ class Grading:
     @property
     def settings(self) -> dict[str, Any]:
         """What makes a grade what it is; grades of different settings are on different scales."""
-        return {
-            "stage": "grades",
-            "judges": list(self.judges.models),
-            "base_url": redact(self.judges.base_url or "") or None,
-            "temperature": self.judges.temperature,
-            "instructions_sha256": self.templates.fingerprint,
-        }
+        return judged_with("grades", self.judges, self.templates.fingerprint)
 
     def stage(self, path: Path, inputs: Sequence[Path]) -> StageFile[Line]:
         """The file of the grades."""
