@@ -74,14 +74,16 @@ async def test_one_who_no_longer_waits_does_no_harm() -> None:
         await impatient
 
 
-async def test_a_batch_is_gathered_for_a_moment_unless_it_is_full() -> None:
+async def test_after_a_quiet_while_nobody_waits_and_under_load_batches_are_gathered_unless_full() -> None:
     far = Far()
-    batches = Batches(far.double, most=3, gather_s=0.05)
-    asked = [asyncio.ensure_future(batches.ask(1))]
+    batches = Batches(far.double, most=3, every_s=0.2)
+    assert await asyncio.wait_for(batches.ask(1), 0.15) == 2
+    asked = [asyncio.ensure_future(batches.ask(2))]
     await asyncio.sleep(0.01)
-    asked.append(asyncio.ensure_future(batches.ask(2)))
+    asked.append(asyncio.ensure_future(batches.ask(3)))
     await asyncio.gather(*asked)
-    assert far.batches == [[1, 2]]
-    patient = Batches(far.double, most=3, gather_s=3600)
+    assert far.batches == [[1], [2, 3]]
+    patient = Batches(far.double, most=3, every_s=3600)
+    await patient.ask(4)
     await asyncio.wait_for(asyncio.gather(*(patient.ask(number) for number in range(3))), 20)
-    assert [len(batch) for batch in far.batches] == [2, 3]
+    assert [len(batch) for batch in far.batches] == [1, 2, 1, 3]

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from writing_rl.errors import JudgeError, Transient, Unscored
+from writing_rl.errors import BudgetSpent, JudgeError, Transient, Unscored
 from writing_rl.judging import channel as module
 from writing_rl.judging.channel import LONGEST_PAUSE_S, Channel, Deadline, own_slots, pause_s
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.limits import Bill, Limits
-from writing_rl.judging.slots import SlotPool
+from writing_rl.judging.slots import Grant, SlotPool
 
 AT_MOST = Bill(1, 100, 50, 0.5)
 ANSWER = Answer("[[A]]", 10, 5, cost_usd=0.1)
@@ -105,6 +105,49 @@ async def test_a_hanging_request_is_cut_off_and_billed_as_if_it_had_been_answere
 async def test_a_request_that_hangs_once_is_answered_when_asked_again() -> None:
     setting = Setting(60.0, ANSWER, timeout_s=0.05)
     assert (await setting.send()).text == "[[A]]"
+
+
+async def test_a_late_request_is_waited_for_beside_another_while_a_slot_lies_idle() -> None:
+    late_one_first = Setting(0.2, 60.0, slots=2, timeout_s=0.1)
+    answer = await asyncio.wait_for(late_one_first.send(), 5)
+    assert (late_one_first.calls, answer.latency_s >= 0.2) == (2, True)
+    other_first = Setting(60.0, ANSWER, slots=2, timeout_s=0.05)
+    assert (await asyncio.wait_for(other_first.send(), 5)).latency_s < 0.05
+    for setting in (late_one_first, other_first):  # the one that was not answered may be billed, too
+        assert setting.pool.spent() == Bill.total([AT_MOST, Bill(1, 10, 5, 0.1)])
+        assert await asyncio.wait_for(setting.pool.take([AT_MOST] * 3), 1) == Grant(2)
+
+
+async def test_a_late_request_makes_room_where_others_wait() -> None:
+    setting = Setting(60.0, ANSWER, ANSWER, timeout_s=0.05)
+    answers = await asyncio.wait_for(asyncio.gather(setting.send(), setting.send()), 5)
+    assert [answer.text for answer in answers] == ["[[A]]"] * 2
+    assert setting.calls == 3
+
+
+async def test_requests_beside_each_other_count_as_tries_and_fail_with_the_last() -> None:
+    setting = Setting(60.0, 60.0, 60.0, slots=9, retries=2, timeout_s=0.05)
+    with pytest.raises(Unscored) as error:
+        await asyncio.wait_for(setting.send(), 5)
+    assert (error.value.reason, setting.calls) == ("timeout", 3)
+    assert setting.pool.spent() == Bill.total([AT_MOST] * 3)
+
+
+async def test_one_that_fails_beside_a_late_one_leaves_it_its_chance_unless_it_fails_for_good() -> None:
+    setting = Setting(0.2, Transient("http_500"), slots=2, timeout_s=0.1)
+    assert (await asyncio.wait_for(setting.send(), 5)).text == "[[A]]"
+    refused = Setting(60.0, Unscored("refusal"), slots=2, timeout_s=0.05)
+    with pytest.raises(Unscored, match="refusal"):
+        await asyncio.wait_for(refused.send(), 5)
+
+
+async def test_a_budget_has_no_request_beside_another_that_it_cannot_pay() -> None:
+    setting = Setting(0.2, ANSWER, slots=2, retries=5, timeout_s=0.05)
+    pool = SlotPool(2, Limits(max_calls=1))
+    setting.channel = Channel(own_slots(pool, metered=True), max_retries=5, request_timeout_s=0.05)
+    with pytest.raises(BudgetSpent):
+        await asyncio.wait_for(setting.send(), 5)
+    assert setting.calls == 1
 
 
 async def test_the_deadline_is_used_up_by_work_and_not_by_waiting_for_ones_turn() -> None:

@@ -41,7 +41,7 @@ def test_few_answers_of_a_steady_judge_are_given_up() -> None:
     for latency in latencies:
         limit_s = patience.limit_s()
         cut += latency > limit_s
-        patience.ended(min(latency, limit_s), given_up=latency > limit_s)
+        patience.ended(min(latency, limit_s), late=latency > limit_s)
     assert cut < 0.01 * len(latencies)
 
 
@@ -50,7 +50,7 @@ def test_where_requests_hang_they_are_given_up_sooner() -> None:
     patience = Patience(120.0)
     for _ in range(1000):
         if draw.random() < 0.05:
-            patience.ended(patience.limit_s(), given_up=True)
+            patience.ended(patience.limit_s(), late=True)
         else:
             patience.ended(draw.uniform(4.0, 6.0))
     assert 8.5 < patience.limit_s() < 9.5
@@ -62,7 +62,7 @@ def test_a_judge_that_becomes_slower_is_given_the_time_that_it_needs() -> None:
     for _ in range(2 * WINDOW):
         if (limit_s := patience.limit_s()) < 60.0:
             cut += 1
-            patience.ended(limit_s, given_up=True)
+            patience.ended(limit_s, late=True)
         else:
             patience.ended(60.0)
     assert patience.limit_s() == 120.0

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -10,10 +11,20 @@ from hypothesis import strategies as st
 
 from writing_rl.errors import BudgetSpent
 from writing_rl.judging.limits import Bill, Limits
-from writing_rl.judging.slots import Grant, Settled, SharedSlots, SlotPool
+from writing_rl.judging.slots import Grant, Settled, SharedSlots, Slot, SlotPool
 
 #: What a request takes, and can take at most, in these tests.
 TOOK, AT_MOST = Bill(1, 10, 5, 0.25), Bill(1, 20, 10, 1.0)
+
+
+@contextlib.asynccontextmanager
+async def held(slots: SharedSlots) -> AsyncIterator[Slot]:
+    """A slot while the context lasts."""
+    slot = await slots.take(AT_MOST)
+    try:
+        yield slot
+    finally:
+        slots.put_back(slot)
 
 
 class Workshop:
@@ -22,10 +33,13 @@ class Workshop:
     def __init__(self, slots: int, workers: int, limits: Limits = Limits()) -> None:
         self.pool = SlotPool(slots, limits)
         self.takes = 0
-        self.workers = [SharedSlots(self._take, self.pool.give, metered=limits.any) for _ in range(workers)]
+        self.workers = [self._slots(limits) for _ in range(workers)]
         self.running = 0
         self.most = 0
         self.made = 0
+
+    def _slots(self, limits: Limits) -> SharedSlots:
+        return SharedSlots(self._take, self.pool.give, self.pool.spare, metered=limits.any)
 
     async def _take(self, wanted: Sequence[Bill]) -> Grant:
         self.takes += 1
@@ -33,7 +47,7 @@ class Workshop:
         return await self.pool.take(wanted)
 
     async def request(self, worker: int, turns: int) -> None:
-        async with self.workers[worker].slot(AT_MOST) as slot:
+        async with held(self.workers[worker]) as slot:
             self.running += 1
             self.made += 1
             self.most = max(self.most, self.running)
@@ -100,14 +114,91 @@ async def test_cancelled_requests_leave_no_slot_behind() -> None:
     assert await asyncio.wait_for(workshop.pool.take([AT_MOST] * 9), 1) == Grant(3)
 
 
+async def test_a_request_takes_the_place_that_is_kept_while_it_is_prepared() -> None:
+    workshop = Workshop(slots=2, workers=1)
+    slots = workshop.workers[0]
+    with slots.place():
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert workshop.pool._free == 1  # it has come already
+        await asyncio.gather(workshop.request(0, 10), workshop.request(0, 10))  # tasks of the same context
+        assert workshop.takes == 2  # the second one had to ask
+    assert workshop.pool._free == 2
+    assert workshop.made == 2
+
+
+@pytest.mark.parametrize("turns", [0, 1, 10])
+async def test_a_place_that_nobody_takes_is_given_up(turns: int) -> None:
+    workshop = Workshop(slots=1, workers=1)
+    with workshop.workers[0].place():
+        for _ in range(turns):  # before it is asked for, while it is, and when the slot is there
+            await asyncio.sleep(0)
+    await asyncio.wait_for(workshop.request(0, 1), 1)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert workshop.pool._free == 1
+
+
+async def test_a_place_in_a_closed_line_does_not_complain() -> None:
+    workshop = Workshop(slots=1, workers=1)
+    await workshop.pool.take([AT_MOST])
+    slots = workshop.workers[0]
+    with slots.place():
+        slots.close(lambda: RuntimeError("closed"))
+        with pytest.raises(RuntimeError, match="closed"):
+            await slots.take(AT_MOST)
+    with slots.place():
+        pass
+
+
+async def test_where_every_request_is_counted_no_place_is_kept() -> None:
+    workshop = Workshop(2, 1, Limits(max_calls=5))
+    with workshop.workers[0].place():
+        await workshop.request(0, 1)
+    assert workshop.pool.spent() == TOOK
+
+
+async def test_a_spare_slot_is_one_that_nobody_waits_for() -> None:
+    workshop = Workshop(slots=2, workers=2)
+    first, second = workshop.workers
+    slot = await first.spare(AT_MOST)
+    assert slot is not None
+    other = await second.take(AT_MOST)
+    assert await first.spare(AT_MOST) is None
+    waiting = asyncio.ensure_future(workshop.request(1, 1))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    first.put_back(slot)
+    await asyncio.wait_for(waiting, 1)
+    second.put_back(other)
+    assert workshop.pool._free == 2
+
+
+async def test_a_spare_slot_that_comes_after_a_cancellation_is_put_back() -> None:
+    pool = SlotPool(1)
+
+    async def slow(at_most: Bill) -> bool:
+        await asyncio.sleep(0.01)
+        return await pool.spare(at_most)
+
+    slots = SharedSlots(pool.take, pool.give, slow)
+    asked = asyncio.ensure_future(slots.spare(AT_MOST))
+    await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    await asyncio.sleep(0.05)
+    assert pool._free == 1
+
+
 async def test_a_pool_that_is_gone_is_an_error_and_no_wait() -> None:
     async def take(_: Sequence[Bill]) -> Grant:
         raise ConnectionError("the pool died")
 
-    slots = SharedSlots(take, lambda *_: None)
+    slots = SharedSlots(take, lambda *_: None, SlotPool(1).spare)
 
     async def request() -> None:
-        async with slots.slot(AT_MOST):
+        async with held(slots):
             pass
 
     for _ in range(2):  # and again: nothing is left half-done
@@ -181,7 +272,7 @@ async def test_a_cancellation_together_with_a_failure_makes_no_slot() -> None:
     slots = workshop.workers[0]
 
     async def refused() -> None:
-        async with slots.slot(AT_MOST):
+        async with held(slots):
             pass
 
     task = asyncio.ensure_future(refused())

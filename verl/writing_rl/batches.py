@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -17,19 +18,21 @@ class Batches(Generic[T, R]):
     """
 
     def __init__(
-        self, send: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int, gather_s: float = 0.0
+        self, send: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, most: int, every_s: float = 0.0
     ) -> None:
         """Has nothing to send yet.
 
         Args:
             send: Answers a batch, in its order.
             most: Most questions of a batch.
-            gather_s: Seconds that the first question of a batch waits for others; with 0 it goes out at once,
+            every_s: Seconds from one batch to the next at least, unless that is full. Questions are so
+                gathered under load; one that comes after a quiet while goes out at once,
                 together with what is asked in the same moment.
         """
         self._send = send
         self._most = most
-        self._gather_s = gather_s
+        self._every_s = every_s
+        self._next = 0.0  # when the next batch may go out
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._sending: asyncio.Task[None] | None = None
 
@@ -44,7 +47,9 @@ class Batches(Generic[T, R]):
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(self._gather_s if len(self._waiting) < self._most else 0)
+                early_s = self._next - time.monotonic() if len(self._waiting) < self._most else 0.0
+                await asyncio.sleep(max(0.0, early_s))
+                self._next = time.monotonic() + self._every_s
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 try:
                     answers = await self._send([question for question, _ in batch])

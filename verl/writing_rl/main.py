@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, cast
@@ -70,9 +71,15 @@ def place_logs(config: DictConfig) -> None:
         "TENSORBOARD_DIR": str(log_dir / "tensorboard"),
     }
     for name, place in places.items():
-        # In the configuration, too: on a Ray cluster that runs already, this environment reaches no process.
+        os.environ.setdefault(name, place)
+    share_environment(config, places)
+
+
+def share_environment(config: DictConfig, names: Iterable[str]) -> None:
+    """Has all processes of the run see variables of this environment, as those of a cluster would not."""
+    for name in names:
         variable = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
-        OmegaConf.update(config, variable, os.environ.setdefault(name, place), force_add=True)
+        OmegaConf.update(config, variable, os.environ[name], force_add=True)
 
 
 def train(config: DictConfig) -> None:
@@ -92,6 +99,7 @@ def train(config: DictConfig) -> None:
             from writing_rl.cpu import environment
 
             environment.prepare()
+            share_environment(config, environment.VARIABLES)
             warm_up(config, stack)
         check_and_run(config)
 

@@ -154,7 +154,10 @@ class ParallelRewardManager(RewardManagerBase):
             verdict has `scored` false, and the score 0.0 beside it never reaches the optimizer: see
             `writing_rl.trainer.replay`.
         """
-        item = data[-1]
+        with self.channel.preparing():
+            return await self._judge(data[-1])
+
+    async def _judge(self, item: Any) -> dict[str, Any]:
         rollout = _Rollout.of(item.non_tensor_batch)
         # Two safeguards that a validation rollout never touches the training state: the phase of the run,
         # and the split that the row itself names.

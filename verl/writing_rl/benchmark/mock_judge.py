@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,7 +31,8 @@ class MockJudge:
     Attributes:
         latencies_s: The latency drawn for each request, in the order of arrival.
         most: Most requests that were in flight at a time.
-        answered: How often each question got a verdict.
+        answered: The questions that have got a verdict.
+        repeated: Requests with a question that had got one before.
     """
 
     def __init__(
@@ -49,7 +49,8 @@ class MockJudge:
         self._random = random.Random(0)
         self.latencies_s: list[float] = []
         self.most = 0
-        self.answered: Counter[bytes] = Counter()
+        self.answered: set[bytes] = set()
+        self.repeated = 0
         self._running = 0
         self._connections: set[int] = set()
         self._first: float | None = None
@@ -64,7 +65,8 @@ class MockJudge:
         latency = self._draw()
         self.latencies_s.append(latency)
         try:
-            question = await request.read()
+            question = hashlib.sha256(await request.read()).digest()
+            self.repeated += question in self.answered
             if latency:
                 await asyncio.sleep(latency)
             if fault == "hanging":
@@ -77,7 +79,7 @@ class MockJudge:
         if fault == "broken":
             return web.json_response({"error": {"message": "broken"}}, status=500)
         if fault is None:
-            self.answered[hashlib.sha256(question).digest()] += 1
+            self.answered.add(question)
         return web.json_response(self._completion("" if fault else self._last_line))
 
     def _draw(self) -> float:
@@ -102,7 +104,7 @@ class MockJudge:
             "latencies_s": self.latencies_s,
             "most": self.most,
             "connections": len(self._connections),
-            "repeated": sum(count - 1 for count in self.answered.values()),
+            "repeated": self.repeated,
             "span_s": self._last - (self._first or self._last),
         }
         return web.json_response(figures)

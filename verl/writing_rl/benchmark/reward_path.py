@@ -186,7 +186,7 @@ def _start_workers(config: Any, count: int) -> _Judging:
 
 async def _measure(load: Load, address: str, judging: _Judging) -> Figures:
     items = [_item(id, load.text_tokens) for id in range(load.comparisons)]
-    await asyncio.gather(*(_await(judging.judge(_item(0, 10))) for _ in range(8 * max(1, load.workers))))
+    await asyncio.gather(*(_await(judging.judge(_item(0, 10))) for _ in range(load.parallel)))
     arrivals_s = await _arrivals(load, judging, items)
     get(f"{address}/reset")
     cpu = sum(map(_cpu_s, judging.processes))

@@ -11,6 +11,9 @@ VARIABLES = {
     # Small models gain nothing from a second thread, and threads that spin for each other lose a factor of
     # seven as soon as another process of the run wants their core. Set it higher for larger models.
     "OMP_NUM_THREADS": "1",
+    # A third less CPU for handing a finished text over to be judged. Not set on GPUs: it takes tensors in
+    # main memory only, and whether verl sends no others has not been tried there.
+    "VERL_DATAPROTO_SERIALIZATION_METHOD": "numpy",
     # TransferQueue raises the number of threads to eight for every transfer, with a warning each time.
     "TQ_NUM_THREADS": "1",
 }

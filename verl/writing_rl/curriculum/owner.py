@@ -233,7 +233,7 @@ def assignments(owner: ray.actor.ActorHandle) -> Batches[tuple[Row, int], Assign
 def records(owner: ray.actor.ActorHandle) -> Batches[Judged, bool]:
     """A process's way to tell outcomes.
 
-    Outcomes are gathered for a moment: a message costs this process and the owner's a millisecond of CPU, a
-    third of what a comparison costs, and nothing waits for it but the reward.
+    Under load outcomes are gathered for a moment: a message costs this process and the owner's a millisecond
+    of CPU, a third of what a comparison costs, and nothing waits for it but the reward.
     """
-    return Batches(owner.record.remote, most=256, gather_s=0.05)
+    return Batches(owner.record.remote, most=256, every_s=0.05)

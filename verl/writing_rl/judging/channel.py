@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from asyncio import FIRST_COMPLETED
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from writing_rl.errors import JudgeError, Transient, Unscored
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.limits import Bill
 from writing_rl.judging.patience import Patience
-from writing_rl.judging.slots import SharedSlots, SlotPool
+from writing_rl.judging.slots import SharedSlots, Slot, SlotPool
 
 #: The reason of a comparison that was not made because the run is being ended.
 STOPPED = "stopped"
@@ -22,6 +24,9 @@ TIMEOUT = "timeout"
 
 #: Seconds after which a request under way is looked at again: more may be known of latencies by then.
 LOOK_AGAIN_S = 1.0
+
+#: Seconds that a request which is given up has for closing its connection; nothing hangs with it.
+CANCEL_S = 1.0
 
 #: Seconds before another try: the first pause lasts up to the first number, no one longer than the second.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
@@ -79,6 +84,10 @@ class Channel:
         self._max_retries = max_retries
         self._patience = Patience(request_timeout_s, learns=learns)
 
+    def preparing(self) -> AbstractContextManager[None]:
+        """While the context prepares its first request, its turn may come: see `SharedSlots.place`."""
+        return self._slots.place()
+
     def close(self) -> None:
         """Asks nothing more. Requests in flight come to their end, those that wait are `STOPPED`."""
         self._slots.close(lambda: Unscored(STOPPED))
@@ -97,70 +106,123 @@ class Channel:
             BudgetSpent: The budget has no room for it.
             JudgeError: See `Chat.complete`.
         """
-        failures: list[str] = []
+        tries = _Tries(left=1 + self._max_retries)
         while True:
             try:
-                return await self._once(call, at_most, deadline, given_up=failures.count(TIMEOUT))
+                return await self._turn(call, at_most, deadline, tries)
             except Transient as failure:
-                failures.append(failure.reason)
-                pause = pause_s(len(failures), failure.after_s, random.random())
-                if len(failures) > self._max_retries or pause >= deadline.left_s:
+                pause = pause_s(tries.made, failure.after_s, random.random())
+                if not tries.left or pause >= deadline.left_s:
                     raise Unscored(failure.reason, failure.detail) from None
             # No slot is held meanwhile: others may have more luck.
             deadline.left_s -= pause
             await asyncio.sleep(pause)
 
-    async def _once(
-        self, call: Callable[[], Awaitable[Answer]], at_most: Bill, deadline: Deadline, given_up: int
+    async def _turn(
+        self, call: Callable[[], Awaitable[Answer]], at_most: Bill, deadline: Deadline, tries: _Tries
     ) -> Answer:
-        if deadline.left_s <= 0:
-            raise Unscored(TIMEOUT, f"no answer within {deadline.whole_s:g} s", tokens=(0, 0))
-        begun = deadline.left_s < deadline.whole_s
-        async with self._slots.slot(at_most, first=begun) as slot:
-            asked = time.monotonic()
-            slot.took = at_most  # what fails may have been answered, and billed, at the other end
-            try:
-                answer = await self._wait(asyncio.ensure_future(call()), deadline, given_up)
-            except JudgeError:
-                slot.took = Bill(calls=1)
-                raise
-            except Unscored as error:
-                if error.tokens is not None:
-                    slot.took = Bill(1, *error.tokens, error.cost_usd)
-                raise
-            finally:
-                latency_s = time.monotonic() - asked
-                deadline.left_s -= latency_s
-            if answer.prompt_tokens or answer.completion_tokens:  # else its provider does not count
-                tokens = answer.prompt_tokens, answer.completion_tokens
-                slot.took = Bill(1, *tokens, answer.cost_usd or 0.0)
-            return replace(answer, latency_s=latency_s)
+        """Makes a request when it is its turn, and another beside it once it is late and a slot lies idle.
 
-    async def _wait(self, request: asyncio.Future[Answer], deadline: Deadline, given_up: int) -> Answer:
-        """Waits for a request as long as that makes sense, which is learnt while it is under way.
+        The first answer counts. A late request for whose slot others wait is given up instead: it may hang.
 
         Raises:
-            Transient: It makes no more sense.
+            Transient: No request of this turn was answered.
         """
-        asked = time.monotonic()
+        if deadline.left_s <= 0:
+            raise Unscored(TIMEOUT, f"no answer within {deadline.whole_s:g} s", tokens=(0, 0))
+        slot = await self._slots.take(at_most, first=tries.made > 0)
+        begun = latest = time.monotonic()
+        running = {self._request(call, slot, tries)}
         try:
             while True:
-                sensible_s = self._patience.limit_s(given_up)
-                limit_s = min(sensible_s, deadline.left_s)
-                left_s = limit_s - (time.monotonic() - asked)
-                if left_s <= 0:
-                    if limit_s == sensible_s:  # else it says nothing of the judge
-                        self._patience.ended(limit_s, given_up=True)
-                    raise Transient(TIMEOUT, f"no answer within {limit_s:.3g} s")
-                done, _ = await asyncio.wait((request,), timeout=min(left_s, LOOK_AGAIN_S))
-                if done:
-                    answer = request.result()
-                    self._patience.ended(time.monotonic() - asked)
+                ends = begun + deadline.left_s
+                late = latest + self._patience.limit_s(tries.late)
+                if (left_s := min(late, ends) - time.monotonic()) <= 0:
+                    # At the deadline nothing more is asked, and nothing is learnt of the judge.
+                    spare = await self._spare(at_most, tries, late - latest) if late < ends else None
+                    if any(request.done() for request in running):  # while we asked for a slot
+                        if spare:
+                            self._slots.put_back(spare)
+                    elif spare:
+                        latest = time.monotonic()
+                        running.add(self._request(call, spare, tries))
+                    else:
+                        raise Transient(TIMEOUT, f"no answer within {min(late, ends) - begun:.3g} s")
+                # More may be known of latencies in a while, also by requests that are made later.
+                timeout_s = min(max(0.0, left_s), LOOK_AGAIN_S)
+                done, running = await asyncio.wait(running, timeout=timeout_s, return_when=FIRST_COMPLETED)
+                if answer := _first_answer(done, any_left=bool(running)):
                     return answer
         finally:
-            request.cancel()
+            deadline.left_s -= time.monotonic() - begun
+            for request in running:
+                request.cancel()
+            if running:  # what they took is known, and their slots are free, once they have ended
+                await asyncio.wait(running, timeout=CANCEL_S)
+
+    async def _spare(self, at_most: Bill, tries: _Tries, late_s: float) -> Slot | None:
+        """A slot that lies idle, for another request beside one that is late."""
+        tries.late += 1
+        self._patience.ended(late_s, late=True)
+        return await self._slots.spare(at_most) if tries.left else None
+
+    def _request(
+        self, call: Callable[[], Awaitable[Answer]], slot: Slot, tries: _Tries
+    ) -> asyncio.Task[Answer]:
+        """Makes a request in a slot, which is free again when it has ended or been cancelled."""
+        tries.made += 1
+        tries.left -= 1
+        request = asyncio.ensure_future(self._ask(call, slot))
+        request.add_done_callback(lambda _: self._slots.put_back(slot))
+        return request
+
+    async def _ask(self, call: Callable[[], Awaitable[Answer]], slot: Slot) -> Answer:
+        asked = time.monotonic()
+        slot.took = slot.at_most  # what fails may have been answered, and billed, at the other end
+        try:
+            answer = await call()
+        except JudgeError:
+            slot.took = Bill(calls=1)
+            raise
+        except Unscored as error:
+            if error.tokens is not None:
+                slot.took = Bill(1, *error.tokens, error.cost_usd)
+            raise
+        latency_s = time.monotonic() - asked
+        self._patience.ended(latency_s)
+        if answer.prompt_tokens or answer.completion_tokens:  # else its provider does not count
+            slot.took = Bill(1, answer.prompt_tokens, answer.completion_tokens, answer.cost_usd or 0.0)
+        return replace(answer, latency_s=latency_s)
+
+
+@dataclass
+class _Tries:
+    """The requests for one question.
+
+    Attributes:
+        left: How many more may be made.
+        made: How many were.
+        late: How many times the last one was late.
+    """
+
+    left: int
+    made: int = 0
+    late: int = 0
+
+
+def _first_answer(done: Iterable[asyncio.Task[Answer]], *, any_left: bool) -> Answer | None:
+    """The answer of a request that has ended; None where others may still have one.
+
+    Raises:
+        Transient: The last one failed in a way that may pass.
+        Unscored, JudgeError: One failed for good; the others would do so, too.
+    """
+    for request in sorted(done, key=lambda request: request.exception() is not None):
+        if not any_left or not isinstance(request.exception(), Transient):
+            return request.result()
+    return None
 
 
 def own_slots(pool: SlotPool, *, metered: bool = False) -> SharedSlots:
     """The slots of a pool in the same process."""
-    return SharedSlots(pool.take, pool.give, metered=metered)
+    return SharedSlots(pool.take, pool.give, pool.spare, metered=metered)

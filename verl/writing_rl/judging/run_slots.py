@@ -27,4 +27,4 @@ def connect_slots(limits: Limits = Limits()) -> SharedSlots:
         ValueError: There is none.
     """
     pool = ray.get_actor(NAME)
-    return SharedSlots(pool.take.remote, pool.give.remote, metered=limits.any)
+    return SharedSlots(pool.take.remote, pool.give.remote, pool.spare.remote, metered=limits.any)

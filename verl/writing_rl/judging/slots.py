@@ -5,6 +5,8 @@ requests that wait, and gives them back when none waits. Without rates and a bud
 own next request without asking: the pool is then asked a few times when work arrives and when it runs out,
 not for every request, and no slot lies idle in one process while a request waits in another. With them,
 every request is admitted by the pool.
+
+Asking the pool takes a moment, so a process lines up for a request that is still being prepared.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import contextlib
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -84,14 +87,15 @@ class SlotPool:
         except BudgetSpent as spent:
             self._put_back(1)
             return Grant(0, str(spent))
-        taken = 1
-        with contextlib.suppress(BudgetSpent):
-            for at_most in wanted[1:]:
-                if not self._free or self._waiting or self._meter.admit(at_most, time.monotonic()) != 0.0:
-                    break
-                self._free -= 1
-                taken += 1
-        return Grant(taken)
+        return Grant(1 + sum(1 for _ in itertools.takewhile(self._take_idle, wanted[1:])))
+
+    async def spare(self, at_most: Bill) -> bool:
+        """Takes a slot if one lies idle and the request may be made now; returns whether.
+
+        Args:
+            at_most: What the request can take at most.
+        """
+        return self._take_idle(at_most)
 
     def give(self, slots: int, settled: Sequence[Settled]) -> None:
         """Takes slots back, and notes what the requests took that have ended."""
@@ -118,6 +122,15 @@ class SlotPool:
             self._changed.clear()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), wait_s)
+
+    def _take_idle(self, at_most: Bill) -> bool:
+        if not self._free or self._waiting:
+            return False
+        with contextlib.suppress(BudgetSpent):
+            if self._meter.admit(at_most, time.monotonic()) == 0.0:
+                self._free -= 1
+                return True
+        return False
 
     def _put_back(self, slots: int) -> None:
         self._free += slots
@@ -148,6 +161,7 @@ class SharedSlots:
         self,
         take: Callable[[Sequence[Bill]], Awaitable[Grant]],
         give: Callable[[int, Sequence[Settled]], object],
+        spare: Callable[[Bill], Awaitable[bool]],
         *,
         metered: bool = False,
     ) -> None:
@@ -156,10 +170,12 @@ class SharedSlots:
         Args:
             take: `SlotPool.take` of the run's pool.
             give: `SlotPool.give` of it; returns at once.
+            spare: `SlotPool.spare` of it.
             metered: Whether the pool has rates or a budget, and so admits every request.
         """
         self._take = take
         self._give = give
+        self._ask_spare = spare
         self._metered = metered
         self._waiting: deque[_Waiting] = deque()
         self._settled: list[Settled] = []
@@ -176,9 +192,8 @@ class SharedSlots:
         while waiting := self._next():
             waiting.turn.set_exception(error())
 
-    @contextlib.asynccontextmanager
-    async def slot(self, at_most: Bill, *, first: bool = False) -> AsyncIterator[Slot]:
-        """Holds a slot while the context lasts.
+    async def take(self, at_most: Bill, *, first: bool = False) -> Slot:
+        """A slot, once it is this request's turn; whoever takes it puts it back.
 
         Args:
             at_most: What the request can take at most.
@@ -190,26 +205,64 @@ class SharedSlots:
         """
         if self._closed:
             raise self._closed()
+        if (place := _PLACE.get()) and place.line is self and not first and (early := place.waiting):
+            place.waiting, waiting = None, early
+        else:
+            waiting = self._line_up(at_most, first=first)
+        try:
+            await waiting.turn
+        except asyncio.CancelledError:
+            self._leave(waiting)
+            raise
+        return Slot(at_most)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Is in line for a slot while the context prepares its first request, which takes this place then."""
+        if (
+            self._metered or self._closed
+        ):  # what the request can take at most is not known yet; or it won't be
+            yield
+            return
+        place = _Place(self, self._line_up(NOTHING))
+        token = _PLACE.set(place)
+        try:
+            yield
+        finally:
+            _PLACE.reset(token)
+            if place.waiting:
+                self._leave(place.waiting)
+
+    def _line_up(self, at_most: Bill, *, first: bool = False) -> _Waiting:
         waiting = _Waiting(at_most, asyncio.get_running_loop().create_future())
         (self._waiting.appendleft if first else self._waiting.append)(waiting)
         if self._fetching is None:
             self._fetching = asyncio.ensure_future(self._fetch())
-        try:
-            await waiting.turn
-        except asyncio.CancelledError:
-            got_one = waiting.turn.done() and not waiting.turn.cancelled()
-            if got_one and waiting.turn.exception() is None:
-                self._end(at_most, NOTHING)  # the slot came together with the cancellation
-            raise
-        slot = Slot(at_most)
-        try:
-            yield slot
-        finally:
-            self._end(at_most, slot.took)
+        return waiting
 
-    def _end(self, at_most: Bill, took: Bill) -> None:
-        """Ends a request."""
-        self._settled.append(Settled(at_most, took))
+    def _leave(self, waiting: _Waiting) -> None:
+        """Gives up a place in line, and the slot that may have come already."""
+        if not waiting.turn.cancel() and not waiting.turn.cancelled() and waiting.turn.exception() is None:
+            self.put_back(Slot(waiting.at_most))
+
+    async def spare(self, at_most: Bill) -> Slot | None:
+        """A slot that lies idle, for a request that is no use to anyone else; None where there is none now.
+
+        Args:
+            at_most: What the request can take at most.
+        """
+        if self._closed or self._prune():
+            return None
+        asked = asyncio.ensure_future(self._ask_spare(at_most))
+        try:
+            return Slot(at_most) if await asyncio.shield(asked) else None
+        except asyncio.CancelledError:
+            asked.add_done_callback(lambda got: self.put_back(Slot(at_most)) if got.result() else None)
+            raise
+
+    def put_back(self, slot: Slot) -> None:
+        """Ends the request that a slot was taken for."""
+        self._settled.append(Settled(slot.at_most, slot.took))
         self._pass_on(1)
 
     def _pass_on(self, slots: int) -> None:
@@ -264,3 +317,19 @@ class _Waiting(NamedTuple):
 
     at_most: Bill
     turn: asyncio.Future[None]
+
+
+@dataclass
+class _Place:
+    """A place in line that is kept for a request to come.
+
+    Attributes:
+        line: Where.
+        waiting: The place, until the request takes it.
+    """
+
+    line: SharedSlots
+    waiting: _Waiting | None
+
+
+_PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)
