@@ -125,6 +125,23 @@ async def test_a_late_request_makes_room_where_others_wait() -> None:
     assert setting.calls == 3
 
 
+async def test_a_question_that_is_asked_again_goes_before_those_that_wait() -> None:
+    setting = Setting(0.01, 0.05, ANSWER, ANSWER)
+    deadline, order = Deadline.of(20.0), list[str]()
+
+    async def send(name: str, deadline: Deadline | None = None) -> None:
+        await setting.send(deadline)
+        order.append(name)
+
+    await setting.send(deadline)  # its answer holds no verdict, say
+    running = asyncio.ensure_future(send("running"))
+    await asyncio.sleep(0.01)
+    waiting = asyncio.ensure_future(send("waiting"))
+    await asyncio.sleep(0.01)
+    await asyncio.gather(running, waiting, send("again", deadline))
+    assert order == ["running", "again", "waiting"]
+
+
 async def test_requests_beside_each_other_count_as_tries_and_fail_with_the_last() -> None:
     setting = Setting(60.0, 60.0, 60.0, slots=9, retries=2, timeout_s=0.05)
     with pytest.raises(Unscored) as error:

@@ -79,7 +79,8 @@ def share_environment(config: DictConfig, names: Iterable[str]) -> None:
     """Has all processes of the run see variables of this environment, as those of a cluster would not."""
     for name in names:
         variable = f"ray_kwargs.ray_init.runtime_env.env_vars.{name}"
-        OmegaConf.update(config, variable, os.environ[name], force_add=True)
+        if OmegaConf.select(config, variable) is None:  # else the user has said so
+            OmegaConf.update(config, variable, os.environ[name], force_add=True)
 
 
 def train(config: DictConfig) -> None:

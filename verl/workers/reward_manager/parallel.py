@@ -8,6 +8,7 @@ make a request from its pool of slots.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import inspect
@@ -105,6 +106,7 @@ class ParallelRewardManager(RewardManagerBase):
         # user named in the configuration takes the place of ours. (Ours is named there with judge=verl.)
         custom = config.reward.custom_reward_function.path not in (None, f"pkg://{writing_rl.__name__}")
         self.compute_score = compute_score if custom else writing_rl.compute_score
+        self.asks_judges = not custom
         if not inspect.iscoroutinefunction(
             inspect.unwrap(getattr(self.compute_score, "func", self.compute_score))
         ):
@@ -154,7 +156,8 @@ class ParallelRewardManager(RewardManagerBase):
             verdict has `scored` false, and the score 0.0 beside it never reaches the optimizer: see
             `writing_rl.trainer.replay`.
         """
-        with self.channel.preparing():
+        # A function of the user's own may never take the place that would be kept for it.
+        with self.channel.preparing() if self.asks_judges else contextlib.nullcontext():
             return await self._judge(data[-1])
 
     async def _judge(self, item: Any) -> dict[str, Any]:

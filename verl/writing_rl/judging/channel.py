@@ -130,7 +130,8 @@ class Channel:
         """
         if deadline.left_s <= 0:
             raise Unscored(TIMEOUT, f"no answer within {deadline.whole_s:g} s", tokens=(0, 0))
-        slot = await self._slots.take(at_most, first=tries.made > 0)
+        begun_before = deadline.left_s < deadline.whole_s
+        slot = await self._slots.take(at_most, first=begun_before)
         begun = latest = time.monotonic()
         running = {self._request(call, slot, tries)}
         try:

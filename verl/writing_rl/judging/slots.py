@@ -219,9 +219,7 @@ class SharedSlots:
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
         """Is in line for a slot while the context prepares its first request, which takes this place then."""
-        if (
-            self._metered or self._closed
-        ):  # what the request can take at most is not known yet; or it won't be
+        if self._metered or self._closed:  # what the request can take at most is not known yet
             yield
             return
         place = _Place(self, self._line_up(NOTHING))
@@ -246,7 +244,7 @@ class SharedSlots:
             self.put_back(Slot(waiting.at_most))
 
     async def spare(self, at_most: Bill) -> Slot | None:
-        """A slot that lies idle, for a request that is no use to anyone else; None where there is none now.
+        """A slot that lies idle now; None where there is none, or where requests of this process wait.
 
         Args:
             at_most: What the request can take at most.
