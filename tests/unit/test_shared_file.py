@@ -14,7 +14,7 @@ from writing_rl.curriculum.index_file import read_index, write_index
 from writing_rl.curriculum.shared_file import NOTHING, Found, SharedIndexFile
 from writing_rl.curriculum.state import Curriculum, Move
 
-REFERENCES = {"0": 4, "1": 4, "7": 12}
+REFERENCES = {"0": 4, "1": 4, "7": 400}
 
 
 class Run:
@@ -86,6 +86,26 @@ def test_an_edit_in_the_moment_of_a_write_is_not_swallowed(
     assert [path.name for path in run.path.parent.iterdir() if path.suffix != ".lock"] == [run.path.name]
 
 
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_an_edit_that_is_undone_before_the_run_has_written_it_stays_undone(
+    run: Run, monkeypatch: pytest.MonkeyPatch, exchanges: bool
+) -> None:
+    if not exchanges:
+        monkeypatch.setattr(files, "RENAME_EXCHANGE", 1 << 20)
+    save(run.path, _0=0, _1=1, _7=2)
+    assert run.file.write([run.move("0", 1)]) == Found({"7": 2})  # the text still says 9
+    save(run.path, _0=1, _1=1, _7=9)
+    assert run.file.write(run.curriculum.edit({"7": 2})) == Found({"7": 9})
+    assert run.file.write(run.curriculum.edit({"7": 9})) == NOTHING
+    assert read_index(run.path) == run.curriculum.indexes == {"0": 1, "1": 1, "7": 9}
+
+
+def test_another_format_undoes_no_promotion(run: Run) -> None:
+    save(run.path, _7=9, _1=1, _0=0)
+    assert run.file.write([run.move("0", 1)._replace(why="won")]) == NOTHING
+    assert read_index(run.path) == {"0": 1, "1": 1, "7": 9}
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
@@ -145,8 +165,7 @@ def test_no_edit_is_lost_between_writes(run: Run) -> None:
     saved: list[int] = []
 
     def edit() -> None:
-        for number in range(200):
-            index = number % 12
+        for index in range(10, 210):
             temporary = run.path.with_suffix(".editor")
             temporary.write_text(json.dumps({**read_index(run.path), "7": index}))
             os.replace(temporary, run.path)

@@ -73,12 +73,19 @@ class SharedIndexFile:
             IndexFileError: It cannot be written.
         """
         first: dict[str, int] = {}
+        undone: dict[str, int] = {}
         for move in moves:
             first.setdefault(move.key, move.before)
+            if move.why == "manual":
+                undone.setdefault(move.key, move.before)
         self._text.update(self._indexes, first)
         text = bytes(self._text)
         with editing(self._path), naming(self._path), swap_whole(self._path, text) as old:
+            known = self._known
             found = self._changes(old) if old is not None else NOTHING
+            if not found and self._known != known:
+                # Saved by somebody, yet as our last text, which lacks the edits that this one holds: undone.
+                found = Found(undone)
             self._known = self._sound = text
         return found
 
