@@ -45,7 +45,7 @@ def judged(key: int, step: int) -> Judged:
 def owner(index_file: Path) -> ReferenceOwner:
     keys = SampleKeys(by_index=False)
     return ReferenceOwner(
-        str(index_file), keys, {"0": 4, "1": 4}, read_index(index_file), Promotion(), Breaker(1.0, 4)
+        str(index_file), keys, {"0": 4, "1": 4}, read_index(index_file), Promotion(), Breaker(0.9, 4)
     )
 
 
@@ -70,12 +70,12 @@ async def test_an_edit_counts_from_the_next_step_and_is_journalled(
 ) -> None:
     run = owner(index_file)
     await run.begin(1, 10)
-    assert run.assign([(Row(1, 1), 2)])[0].reference == 1
+    assert run.assign(2, [Row(1, 1)]) == [1]
     write_index(index_file, {"0": 1, "1": 3})
-    assert run.assign([(Row(1, 1), 2)])[0].reference == 1
+    assert run.assign(2, [Row(1, 1)]) == [1]
     run.record([judged(1, step=2), judged(0, step=2)])
     await run.commit(2)
-    assert run.assign([(Row(1, 1), 3)])[0].reference == 3
+    assert run.assign(3, [Row(1, 1)]) == [3]
     assert read_index(index_file) == {"0": 2, "1": 3}
     entries = read_journal(journal_of(index_file))
     assert {"step": 2, "id": "1", "from": 1, "to": 3, "why": "manual"} in entries
@@ -114,11 +114,38 @@ async def test_a_step_is_committed_while_others_are_judged(
     run.record([judged(0, step=2)])
     commit = asyncio.ensure_future(run.commit(2))
     await asyncio.sleep(0.1)
-    assert run.assign([(Row(1, 1), 3)])[0].reference == 1
+    assert run.assign(3, [Row(1, 1)]) == [1]
     assert not commit.done()
     writes.set()
     await commit
     assert read_index(index_file)["0"] == 2
+
+
+async def test_it_says_when_judging_has_ended(index_file: Path) -> None:
+    run = owner(index_file)
+    waiting = asyncio.ensure_future(run.ended())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    run.stop("the budget is spent", complete=True)
+    await asyncio.wait_for(waiting, 20)
+    await asyncio.wait_for(run.ended(), 20)  # whoever asks later
+
+
+async def test_it_says_so_when_too_much_is_unscored(index_file: Path) -> None:
+    run = owner(index_file)
+    waiting = asyncio.ensure_future(run.ended())
+    unscored = Comparison(Outcome.UNSCORED, reason="timeout")
+    for session in range(4):
+        assert not waiting.done()
+        run.record([Judged.of(Row(0, 0), 1, f"u_{session}", True, unscored, Writing(3, 0.0))])
+        await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(waiting, 20) is None
+
+
+async def test_what_is_told_twice_or_of_validation_does_not_count(index_file: Path) -> None:
+    run = owner(index_file)
+    validation = Judged.of(Row(1, 1), 2, "u_1", False, Comparison(Outcome.WIN), Writing(3, 0.0))
+    assert run.record([judged(1, step=2), validation, judged(1, step=2)]) == [True, False, False]
 
 
 def test_a_kill_in_the_middle_of_a_commit_leaves_a_whole_file_that_the_journal_leads_to() -> None:

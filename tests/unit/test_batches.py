@@ -74,16 +74,38 @@ async def test_one_who_no_longer_waits_does_no_harm() -> None:
         await impatient
 
 
-async def test_after_a_quiet_while_nobody_waits_and_under_load_batches_are_gathered_unless_full() -> None:
+async def test_while_more_are_coming_questions_are_gathered_unless_a_batch_is_full() -> None:
     far = Far()
     batches = Batches(far.double, most=3, every_s=0.2)
-    assert await asyncio.wait_for(batches.ask(1), 0.15) == 2
-    asked = [asyncio.ensure_future(batches.ask(2))]
-    await asyncio.sleep(0.01)
-    asked.append(asyncio.ensure_future(batches.ask(3)))
-    await asyncio.gather(*asked)
+    with batches.coming(), batches.coming(), batches.coming():
+        assert await asyncio.wait_for(batches.ask(1), 0.15) == 2  # after a quiet while
+        asked = [asyncio.ensure_future(batches.ask(2))]
+        await asyncio.sleep(0.01)
+        asked.append(asyncio.ensure_future(batches.ask(3)))
+        await asyncio.gather(*asked)
     assert far.batches == [[1], [2, 3]]
     patient = Batches(far.double, most=3, every_s=3600)
-    await patient.ask(4)
-    await asyncio.wait_for(asyncio.gather(*(patient.ask(number) for number in range(3))), 20)
+    with patient.coming(), patient.coming(), patient.coming(), patient.coming():
+        await patient.ask(4)
+        await asyncio.wait_for(asyncio.gather(*(patient.ask(number) for number in range(3))), 20)
     assert [len(batch) for batch in far.batches] == [1, 2, 1, 3]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=20), st.integers(0, 5))
+def test_the_last_question_never_waits(lives: list[tuple[int, bool]], turns: int) -> None:
+    async def play() -> Far:
+        far = Far(turns)
+        batches = Batches(far.double, most=32, every_s=3600)
+
+        async def live(steps: int, asks: bool) -> None:
+            with batches.coming():
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                if asks:
+                    await batches.ask(steps)
+
+        await asyncio.wait_for(asyncio.gather(*(live(*one) for one in lives)), 20)
+        return far
+
+    asked = asyncio.run(play()).batches
+    assert sum(map(len, asked)) == sum(asks for _, asks in lives)

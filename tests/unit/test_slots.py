@@ -114,50 +114,6 @@ async def test_cancelled_requests_leave_no_slot_behind() -> None:
     assert await asyncio.wait_for(workshop.pool.take([AT_MOST] * 9), 1) == Grant(3)
 
 
-async def test_a_request_takes_the_place_that_is_kept_while_it_is_prepared() -> None:
-    workshop = Workshop(slots=2, workers=1)
-    slots = workshop.workers[0]
-    with slots.place():
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert workshop.pool._free == 1  # it has come already
-        await asyncio.gather(workshop.request(0, 10), workshop.request(0, 10))  # tasks of the same context
-        assert workshop.takes == 2  # the second one had to ask
-    assert workshop.pool._free == 2
-    assert workshop.made == 2
-
-
-@pytest.mark.parametrize("turns", [0, 1, 10])
-async def test_a_place_that_nobody_takes_is_given_up(turns: int) -> None:
-    workshop = Workshop(slots=1, workers=1)
-    with workshop.workers[0].place():
-        for _ in range(turns):  # before it is asked for, while it is, and when the slot is there
-            await asyncio.sleep(0)
-    await asyncio.wait_for(workshop.request(0, 1), 1)
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert workshop.pool._free == 1
-
-
-async def test_a_place_in_a_closed_line_does_not_complain() -> None:
-    workshop = Workshop(slots=1, workers=1)
-    await workshop.pool.take([AT_MOST])
-    slots = workshop.workers[0]
-    with slots.place():
-        slots.close(lambda: RuntimeError("closed"))
-        with pytest.raises(RuntimeError, match="closed"):
-            await slots.take(AT_MOST)
-    with slots.place():
-        pass
-
-
-async def test_where_every_request_is_counted_no_place_is_kept() -> None:
-    workshop = Workshop(2, 1, Limits(max_calls=5))
-    with workshop.workers[0].place():
-        await workshop.request(0, 1)
-    assert workshop.pool.spent() == TOOK
-
-
 async def test_a_spare_slot_is_one_that_nobody_waits_for() -> None:
     workshop = Workshop(slots=2, workers=2)
     first, second = workshop.workers

@@ -2,13 +2,13 @@
 
 verl starts `reward.num_workers` processes with one manager each and hands every finished response to one of
 them, while the others are still being written. Nothing here may therefore be counted or locked in one
-process alone: the current reference of a sample comes from the run's `ReferenceOwner`, and the right to
-make a request from its pool of slots.
+process alone: what came of a text goes to the run's `ReferenceOwner`, and the right to make a request comes
+from its pool of slots.
 """
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import functools
 import gc
 import inspect
@@ -24,8 +24,8 @@ from verl.protocol import DataProto
 
 from verl.utils.reward_score import writing_rl
 from writing_rl.batches import Batches
-from writing_rl.curriculum.messages import Assignment, Judged, Row
-from writing_rl.curriculum.owner import assignments, connect, records
+from writing_rl.curriculum.messages import REFERENCE_COLUMN, Judged, Row
+from writing_rl.curriculum.owner import connect, records
 from writing_rl.curriculum.rules import validation_index
 from writing_rl.data.samples import references_of
 from writing_rl.errors import BudgetSpent, JudgeError, Unscored
@@ -48,6 +48,9 @@ class _Rollout:
 
     Attributes:
         data_source, ground_truth, extra_info: Columns of its row in the data set.
+        row: Its sample.
+        reference: The index of the reference that it is compared with, or None for one of validation, which
+            has its own.
         step: The step of the training that it belongs to.
         session: Its number among the rollouts of its sample in that step, from 0.
         name: Unique among the rollouts of its step.
@@ -56,28 +59,28 @@ class _Rollout:
     data_source: str
     ground_truth: Mapping[str, Any]
     extra_info: Mapping[str, Any]
+    row: Row
+    reference: int | None
     step: int
     session: int
     name: str
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> _Rollout:
+        reference, extra_info = row.get(REFERENCE_COLUMN), row.get("extra_info") or {}
+        # Two safeguards that a rollout of validation never touches the state of training: it sets out
+        # without a reference, and its row itself names the split.
+        training = reference is not None and extra_info.get("split") != "test"
         return cls(
             data_source=row["data_source"],
             ground_truth=row["reward_model"]["ground_truth"],
-            extra_info=row.get("extra_info") or {},
+            extra_info=extra_info,
+            row=Row.of(row["reward_model"], extra_info),
+            reference=int(reference) if training else None,
             step=int(row["global_steps"]),
             session=int(row["session_id"]),
             name=f"{row['uid']}_{row['session_id']}",
         )
-
-    @property
-    def row(self) -> Row:
-        return Row(int(self.ground_truth["id"]), int(self.extra_info.get("index", -1)))
-
-    @property
-    def split(self) -> str | None:
-        return self.extra_info.get("split")
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -106,7 +109,6 @@ class ParallelRewardManager(RewardManagerBase):
         # user named in the configuration takes the place of ours. (Ours is named there with judge=verl.)
         custom = config.reward.custom_reward_function.path not in (None, f"pkg://{writing_rl.__name__}")
         self.compute_score = compute_score if custom else writing_rl.compute_score
-        self.asks_judges = not custom
         if not inspect.iscoroutinefunction(
             inspect.unwrap(getattr(self.compute_score, "func", self.compute_score))
         ):
@@ -126,14 +128,18 @@ class ParallelRewardManager(RewardManagerBase):
         return connect()
 
     @functools.cached_property
-    def assigned(self) -> Batches[tuple[Row, int], Assignment]:
-        """What the owner assigns to rollouts."""
-        return assignments(self.owner)
+    def recorded(self) -> Batches[Judged, bool]:
+        """What the owner is told of rollouts."""
+        return records(self.owner)
 
     @functools.cached_property
-    def recorded(self) -> Batches[Judged, bool]:
-        """What the owner is told of rollouts; its answer is whether judging has ended."""
-        return records(self.owner)
+    def ending(self) -> asyncio.Task[None]:
+        """Done once judging has ended in this run."""
+        return asyncio.ensure_future(self._close_at_the_end())
+
+    async def _close_at_the_end(self) -> None:
+        await self.owner.ended.remote()
+        self.channel.close()
 
     @functools.cached_property
     def channel(self) -> Channel:
@@ -156,21 +162,17 @@ class ParallelRewardManager(RewardManagerBase):
             verdict has `scored` false, and the score 0.0 beside it never reaches the optimizer: see
             `writing_rl.trainer.replay`.
         """
-        # A function of the user's own may never take the place that would be kept for it.
-        with self.channel.preparing() if self.asks_judges else contextlib.nullcontext():
+        with self.recorded.coming():
             return await self._judge(data[-1])
 
     async def _judge(self, item: Any) -> dict[str, Any]:
         rollout = _Rollout.of(item.non_tensor_batch)
-        # Two safeguards that a validation rollout never touches the training state: the phase of the run,
-        # and the split that the row itself names.
-        reference, stopped = await self.assigned.ask((rollout.row, rollout.step))
-        training = reference is not None and rollout.split != "test"
-        if stopped:
-            self.channel.close()
-            return _report(_unscored(STOPPED, 0))
+        training = (reference := rollout.reference) is not None
         if not training:
             reference = validation_index(self.settings.validation_reference, len(rollout.references))
+        if self.ending.done():
+            self.ending.result()  # the error, where the owner is lost
+            return _report(_unscored(STOPPED, reference))
         response = self._decode(item)
         observed: list[Comparison] = []
         result = await self._score(rollout, response, reference, observed.append)
@@ -185,8 +187,7 @@ class ParallelRewardManager(RewardManagerBase):
             )
             writing = Writing.of(strip_thinking(response))
             judged = Judged.of(rollout.row, rollout.step, rollout.name, training, comparison, writing)
-            if await self.recorded.ask(judged):
-                self.channel.close()
+            await self.recorded.ask(judged)
         return _report(result)
 
     async def _score(

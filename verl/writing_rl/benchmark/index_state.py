@@ -20,7 +20,7 @@ from pathlib import Path
 from writing_rl.curriculum.index_file import check_index, read_index, write_index
 from writing_rl.curriculum.journal import journal_of, read_journal, rebuild
 from writing_rl.curriculum.messages import Judged, Row
-from writing_rl.curriculum.owner import ReferenceOwner, assignments, connect, records, start_owner
+from writing_rl.curriculum.owner import ReferenceOwner, connect, records, start_owner
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.data.samples import SampleKeys
 from writing_rl.judging.breaker import Breaker
@@ -108,7 +108,7 @@ async def _commits(path: Path, outcomes: int, commits: int) -> dict[str, float]:
         while True:
             before = time.perf_counter()
             await asyncio.sleep(0)
-            owner.assign([(Row(0, 0), 10**9)])
+            owner.assign(10**9, [Row(0, 0)])
             waits.append(time.perf_counter() - before)
             await asyncio.sleep(0.001)
 
@@ -177,19 +177,16 @@ def measure_rate(workers: int = 8, outcomes: int = 100_000, steps: int = 4) -> R
 
 
 class RateWorker:
-    """What a reward worker does apart from judging."""
+    """What a run does apart from writing and judging."""
 
-    async def tell(self, rollouts: Sequence[tuple[int, str]], step: int) -> list[tuple[int, int | None]]:
-        """Looks the reference of each rollout up, and tells that it won; returns sample and reference."""
+    async def tell(self, rollouts: Sequence[tuple[int, str]], step: int) -> list[tuple[int, int]]:
+        """Looks the reference of each rollout up, as the trainer does, and tells that it won, as reward
+        workers do; returns sample and reference."""
         owner = connect()
-        assigned, recorded = assignments(owner), records(owner)
-
-        async def one(id: int, rollout: str) -> tuple[int, int | None]:
-            assignment = await assigned.ask((Row(id, id), step))
-            await recorded.ask(judged(id, step, rollout))
-            return id, assignment.reference
-
-        return await asyncio.gather(*(one(*rollout) for rollout in rollouts))
+        references = await owner.assign.remote(step, [Row(id, id) for id, _ in rollouts])
+        recorded = records(owner)
+        await asyncio.gather(*(recorded.ask(judged(id, step, rollout)) for id, rollout in rollouts))
+        return [(id, reference) for (id, _), reference in zip(rollouts, references, strict=True)]
 
 
 def kill_commits(kills: int, samples: int = 5000, seed: int = 0) -> int:

@@ -18,6 +18,7 @@ import psutil
 from writing_rl.benchmark.mock_judge import get, running
 from writing_rl.benchmark.schedule import best_makespan
 from writing_rl.compose import compose
+from writing_rl.curriculum.messages import REFERENCE_COLUMN
 from writing_rl.judging.make import close_all
 
 PROMPT = "Write a story about the sea."
@@ -186,9 +187,9 @@ def _start_workers(config: Any, count: int) -> _Judging:
 
 
 async def _measure(load: Load, address: str, judging: _Judging) -> Figures:
-    items = [_item(id, load.text_tokens) for id in range(load.comparisons)]
+    items = [finished(id, load.text_tokens) for id in range(load.comparisons)]
     first_round = max(load.parallel, 8 * load.workers)
-    await asyncio.gather(*(_await(judging.judge(_item(0, 10))) for _ in range(first_round)))
+    await asyncio.gather(*(_await(judging.judge(finished(0, 10))) for _ in range(first_round)))
     # The machine may be slow for a moment, which is no excuse: of three times, the soonest for each text.
     times = [await _arrivals(load, judging, items) for _ in range(3)]
     arrivals_s = [min(of_text) for of_text in zip(*times, strict=True)]
@@ -272,8 +273,17 @@ def _cpu_s(process: psutil.Process) -> float:
     return times.user + times.system
 
 
-def _item(id: int, tokens: int) -> Any:
-    """A finished response as verl's agent loop hands it over."""
+def finished(id: int, tokens: int, **columns: Any) -> Any:
+    """A finished response as verl's agent loop hands it over.
+
+    Args:
+        id: The sample.
+        tokens: Length of the response.
+        **columns: Columns of the row that are not those of a rollout of training in step 1.
+
+    Returns:
+        A `DataProto` of one row.
+    """
     import numpy as np
     import torch
     from tensordict import TensorDict
@@ -289,12 +299,14 @@ def _item(id: int, tokens: int) -> Any:
         "data_source": "writing",
         "reward_model": {"ground_truth": {"prompt": PROMPT, "target": ["low", "high"], "id": id}},
         "extra_info": {"index": id, "split": "train"},
+        REFERENCE_COLUMN: 0,
         "uid": f"u{id}",
         "session_id": 0,
         "global_steps": 1,
+        **columns,
     }
-    columns = {}
+    arrays = {}
     for name, value in row.items():
-        columns[name] = np.empty(1, dtype=object)
-        columns[name][0] = value
-    return DataProto(batch=batch, non_tensor_batch=columns)
+        arrays[name] = np.empty(1, dtype=object)
+        arrays[name][0] = value
+    return DataProto(batch=batch, non_tensor_batch=arrays)

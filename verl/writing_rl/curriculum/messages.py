@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from writing_rl.judging.compare import Comparison
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.writing import Writing
 
-
-class Assignment(NamedTuple):
-    """What a rollout is to be compared with.
-
-    Attributes:
-        reference: Index of the sample's current reference, or None while the run validates: validation has
-            its own reference.
-        stopped: Whether the run is being ended, so that nothing is to be judged any more.
-    """
-
-    reference: int | None
-    stopped: bool
+#: The column of a training prompt that says with which of its sample's references its texts are compared.
+REFERENCE_COLUMN = "reference_index"
 
 
 @dataclass(frozen=True)
@@ -34,6 +25,11 @@ class Row:
 
     id: int
     index: int
+
+    @classmethod
+    def of(cls, reward_model: Mapping[str, Any], extra_info: Mapping[str, Any] | None) -> Row:
+        """The sample of a row of the data set, by the columns of these names."""
+        return cls(int(reward_model["ground_truth"]["id"]), int((extra_info or {}).get("index", -1)))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from writing_rl.batches import Batches
 from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.journal import Journal
 from writing_rl.curriculum.lock import RunLock
-from writing_rl.curriculum.messages import Assignment, End, Judged, Row
+from writing_rl.curriculum.messages import End, Judged, Row
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.curriculum.shared_file import Found, SharedIndexFile
 from writing_rl.curriculum.state import Curriculum, Move, Saved
@@ -57,35 +57,25 @@ class ReferenceOwner:
         self._breaker = breaker
         self._usage: dict[int, list[Usage]] = defaultdict(list)
         self._texts: dict[int, list[Writing]] = defaultdict(list)
-        self._validating = False
         self._complete = False
+        self._ended = asyncio.Event()
         self._file: SharedIndexFile | None = None
         self._committing = asyncio.Lock()
 
-    def assign(self, asked: Sequence[tuple[Row, int]]) -> list[Assignment]:
-        """What rollouts are to be compared with.
-
-        Args:
-            asked: The sample and the step of each.
-        """
-        return [
-            Assignment(self._reference(row, step), self._breaker.cause is not None) for row, step in asked
-        ]
+    def assign(self, step: int, rows: Sequence[Row]) -> list[int]:
+        """The index of the reference that the rollouts of each sample are compared with in a step."""
+        return [self._curriculum.assign(step, self._keys.key(row.id, row.index)) for row in rows]
 
     def record(self, rollouts: Sequence[Judged]) -> list[bool]:
-        """Notes what came of some rollouts; telling it twice moves nobody twice.
+        """Notes what came of some rollouts.
 
         Returns:
-            For each of them, whether judging has ended in this run.
+            For each of them, whether it counts: it is of training, and was not told before.
         """
-        for judged in rollouts:
-            self._breaker.note(judged.comparison)
-            if judged.training:
-                key, outcome = self._keys.key(judged.row.id, judged.row.index), judged.comparison.outcome
-                if self._curriculum.record(judged.step, key, judged.rollout, outcome):
-                    self._usage[judged.step].append(judged.usage)
-                    self._texts[judged.step].append(judged.writing)
-        return [self._breaker.cause is not None] * len(rollouts)
+        news = [self._record(judged) for judged in rollouts]
+        if self._breaker.cause is not None:
+            self._ended.set()
+        return news
 
     def stop(self, cause: str, complete: bool = False) -> None:
         """Ends judging in this run; the trainer learns of it at the end of its step or validation.
@@ -97,14 +87,15 @@ class ReferenceOwner:
         if self._breaker.cause is None:
             self._complete = complete
         self._breaker.trip(cause)
+        self._ended.set()
+
+    async def ended(self) -> None:
+        """Returns once judging has ended in this run."""
+        await self._ended.wait()
 
     def stopped(self) -> End | None:
         """Why judging has ended in this run, or None."""
         return End(self._breaker.cause, self._complete) if self._breaker.cause is not None else None
-
-    def set_validating(self, validating: bool) -> None:
-        """Tells whether what is judged from now on is validation."""
-        self._validating = validating
 
     async def look(self, step: int) -> None:
         """Takes up what a person has changed in the file since the last step.
@@ -193,10 +184,14 @@ class ReferenceOwner:
                 await asyncio.to_thread(self._journal.append, step, moves)
             found = await asyncio.to_thread(self._file.write, moves)
 
-    def _reference(self, row: Row, step: int) -> int | None:
-        if self._validating:
-            return None
-        return self._curriculum.assign(step, self._keys.key(row.id, row.index))
+    def _record(self, judged: Judged) -> bool:
+        self._breaker.note(judged.comparison)
+        key, outcome = self._keys.key(judged.row.id, judged.row.index), judged.comparison.outcome
+        if not judged.training or not self._curriculum.record(judged.step, key, judged.rollout, outcome):
+            return False
+        self._usage[judged.step].append(judged.usage)
+        self._texts[judged.step].append(judged.writing)
+        return True
 
 
 def _named(moves: Sequence[Move]) -> str:
@@ -225,15 +220,10 @@ def connect() -> ray.actor.ActorHandle:
     return ray.get_actor(NAME)
 
 
-def assignments(owner: ray.actor.ActorHandle) -> Batches[tuple[Row, int], Assignment]:
-    """A process's way to ask for assignments. What follows one is work, and begins before all have theirs."""
-    return Batches(owner.assign.remote, most=64)
-
-
 def records(owner: ray.actor.ActorHandle) -> Batches[Judged, bool]:
     """A process's way to tell outcomes.
 
-    Under load outcomes are gathered for a moment: a message costs this process and the owner's a millisecond
-    of CPU, a third of what a comparison costs, and nothing waits for it but the reward.
+    While more are coming, outcomes are gathered for a moment: a message costs this process and the owner's a
+    millisecond of CPU, a third of what a comparison costs, and nothing waits for it but the reward.
     """
-    return Batches(owner.record.remote, most=256, every_s=0.05)
+    return Batches(owner.record.remote, most=256, every_s=0.25)

@@ -7,7 +7,6 @@ import random
 import time
 from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from writing_rl.errors import JudgeError, Transient, Unscored
@@ -83,10 +82,6 @@ class Channel:
         self._slots = slots
         self._max_retries = max_retries
         self._patience = Patience(request_timeout_s, learns=learns)
-
-    def preparing(self) -> AbstractContextManager[None]:
-        """While the context prepares its first request, its turn may come: see `SharedSlots.place`."""
-        return self._slots.place()
 
     def close(self) -> None:
         """Asks nothing more. Requests in flight come to their end, those that wait are `STOPPED`."""

@@ -107,12 +107,8 @@ async def judge_texts(
         for judge in judges
         for slot in rules.strategy.policy_slots
     ]
-    # All are waited for, whatever comes of one: what is under way is still paid for and counted.
-    results = await asyncio.gather(*(_ask(*order, rules) for order in asked), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    orders = [result for result in results if isinstance(result, _Order)]
+    # A single question is asked before other tasks have their turn: it may fill a slot that lies idle.
+    orders = [await _ask(*asked[0], rules)] if len(asked) == 1 else await _ask_all(asked, rules)
     count = len(rules.strategy.policy_slots)
     by_judge = [orders[first : first + count] for first in range(0, len(orders), count)]
     votes = tuple(_vote(orders_of_one) for orders_of_one in by_judge)
@@ -152,6 +148,15 @@ def _flipped(orders: Sequence[_Order]) -> bool:
 def _question(slot: Verdict, prompt: str, text: str, reference: str, criteria: str | None) -> Question:
     first, second = (text, reference) if slot is Verdict.A else (reference, text)
     return Question(prompt, first, second, criteria)
+
+
+async def _ask_all(asked: Sequence[tuple[Judge, Verdict, Question]], rules: Rules) -> list[_Order]:
+    # All are waited for, whatever comes of one: what is under way is still paid for and counted.
+    results = await asyncio.gather(*(_ask(*order, rules) for order in asked), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if isinstance(result, _Order)]
 
 
 async def _ask(judge: Judge, slot: Verdict, question: Question, rules: Rules) -> _Order:

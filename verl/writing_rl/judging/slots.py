@@ -5,8 +5,6 @@ requests that wait, and gives them back when none waits. Without rates and a bud
 own next request without asking: the pool is then asked a few times when work arrives and when it runs out,
 not for every request, and no slot lies idle in one process while a request waits in another. With them,
 every request is admitted by the pool.
-
-Asking the pool takes a moment, so a process lines up for a request that is still being prepared.
 """
 
 from __future__ import annotations
@@ -16,8 +14,7 @@ import contextlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -205,31 +202,13 @@ class SharedSlots:
         """
         if self._closed:
             raise self._closed()
-        if (place := _PLACE.get()) and place.line is self and not first and (early := place.waiting):
-            place.waiting, waiting = None, early
-        else:
-            waiting = self._line_up(at_most, first=first)
+        waiting = self._line_up(at_most, first=first)
         try:
             await waiting.turn
         except asyncio.CancelledError:
             self._leave(waiting)
             raise
         return Slot(at_most)
-
-    @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Is in line for a slot while the context prepares its first request, which takes this place then."""
-        if self._metered or self._closed:  # what the request can take at most is not known yet
-            yield
-            return
-        place = _Place(self, self._line_up(NOTHING))
-        token = _PLACE.set(place)
-        try:
-            yield
-        finally:
-            _PLACE.reset(token)
-            if place.waiting:
-                self._leave(place.waiting)
 
     def _line_up(self, at_most: Bill, *, first: bool = False) -> _Waiting:
         waiting = _Waiting(at_most, asyncio.get_running_loop().create_future())
@@ -315,19 +294,3 @@ class _Waiting(NamedTuple):
 
     at_most: Bill
     turn: asyncio.Future[None]
-
-
-@dataclass
-class _Place:
-    """A place in line that is kept for a request to come.
-
-    Attributes:
-        line: Where.
-        waiting: The place, until the request takes it.
-    """
-
-    line: SharedSlots
-    waiting: _Waiting | None
-
-
-_PLACE: ContextVar[_Place | None] = ContextVar("place", default=None)

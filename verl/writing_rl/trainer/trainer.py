@@ -9,14 +9,17 @@ from typing import Any
 import ray
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
+from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.experimental.agent_loop import AgentLoopManager
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
 
+from verl.utils import tensordict_utils as tu
 from writing_rl.curriculum.beginning import beginning
 from writing_rl.curriculum.index_file import read_index
+from writing_rl.curriculum.messages import REFERENCE_COLUMN, Row
 from writing_rl.curriculum.owner import start_owner
 from writing_rl.curriculum.saved import read_saved, write_saved
 from writing_rl.curriculum.state import Saved
@@ -35,8 +38,9 @@ from writing_rl.trainer.sampler import rows_by_key, take_over
 class WritingTrainer(PPOTrainerSync):
     """Trains as verl does and, around each step, moves the curriculum on.
 
-    A step's promotions are committed when its sampling has ended, before its checkpoint is written;
-    validation leaves the curriculum alone.
+    The prompts of a step set out with the references that their texts are to be compared with, those of
+    validation without: so a text needs to ask nobody what it is compared with. A step's promotions are
+    committed when its sampling has ended, before its checkpoint is written.
     """
 
     global_steps: int
@@ -93,13 +97,8 @@ class WritingTrainer(PPOTrainerSync):
         finally:
             self._note_spent()
 
-    def on_validate_begin(self) -> None:
-        ray.get(self.owner.set_validating.remote(True))
-        super().on_validate_begin()
-
     def on_validate_end(self) -> None:
         super().on_validate_end()
-        ray.get(self.owner.set_validating.remote(False))
         self._note_spent()
         self._end_if_stopped()
 
@@ -126,6 +125,13 @@ class WritingTrainer(PPOTrainerSync):
         ray.get(self.owner.look.remote(self.global_steps - 1))
         self._leave_out_finished()
         super().on_step_begin()
+
+    def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
+        batch = super()._next_train_batch(num_prompts)
+        rows = list(map(Row.of, tu.get(batch, "reward_model"), tu.get(batch, "extra_info")))
+        references = ray.get(self.owner.assign.remote(self.global_steps, rows))
+        tu.assign_non_tensor_stack(batch, REFERENCE_COLUMN, references)
+        return batch
 
     def on_sample_end(self) -> None:
         super().on_sample_end()
