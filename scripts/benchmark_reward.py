@@ -38,7 +38,7 @@ def main() -> None:
     add("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
     add("--comparisons", type=int, default=1024, help="(default: %(default)s)")
     add("--parallel", type=int, nargs="+", default=[64, 256], help="API_PARALLEL of `schedule`")
-    add("--workers", type=int, nargs="+", default=[1, 4, 8], help="reward.num_workers of `schedule`")
+    add("--workers", type=int, nargs="+", default=[1, 2, 4, 8], help="reward.num_workers of `schedule`")
     add(
         "--model",
         type=Path,
