@@ -10,8 +10,9 @@ from writing_rl.judging.compare import Comparison
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.writing import Writing
 
-#: The column of a training prompt that says with which of its sample's references its texts are compared.
-REFERENCE_COLUMN = "reference_index"
+#: The column of a training prompt that says with which of its sample's references its texts are compared. Its
+#: name is one that no data set of a user's has.
+REFERENCE_COLUMN = "writing_rl_reference"
 
 
 @dataclass(frozen=True)
