@@ -424,7 +424,7 @@ def test_what_failed_is_a_line_with_its_reason_and_asked_again_on_demand(
     assert done.code == 0
     assert "1 of 5 responses" in done.out
     assert "Not written: 1 (content_filter: " in done.out
-    assert asked(judge_server) == {("m", text): 7 if text == "Two" else 1 for text in answers}
+    assert asked(judge_server) == {("m", text): 8 if text == "Two" else 1 for text in answers}
     lines = {line["prompt"]: line for line in read(output)}
     assert {text: line.get("failed") for text, line in lines.items()} == {
         "One": "content_filter",

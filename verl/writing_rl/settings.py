@@ -38,7 +38,7 @@ class JudgeSettings:
     parallel: int = 64
     request_timeout_s: float = 120.0
     deadline_s: float = 300.0
-    max_retries: int = 6
+    max_retries: int = 7
     ask_again: int = 1
     temperature: float = 0.0
     max_tokens: int = 2048

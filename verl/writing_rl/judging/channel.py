@@ -28,7 +28,7 @@ LOOK_AGAIN_S = 1.0
 CANCEL_S = 1.0
 
 #: Seconds before another try: the first pause lasts up to the first number, no one longer than the second.
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 
 
 @dataclass
