@@ -2,6 +2,8 @@
 """Measures the judge path beside the best possible, with verl's own reward-loop workers and a mock judge.
 
 The mock judge runs on this machine and answers after log-normal times with a mean of a second, or at once.
+Chance has a part in all but `overlap`, which is measured once; of the others there is the median of several
+measurements, with the lowest and the highest beside it.
 
   schedule   1,024 texts at once; `best` is the best schedule of the same latencies in the order of arrival,
              from the moments at which verl and Ray hand the texts over to a manager that does nothing
@@ -10,7 +12,7 @@ The mock judge runs on this machine and answers after log-normal times with a me
   faults     a fifth of the requests is refused, broken, left hanging or answered in vain
 
 examples:
-  python scripts/benchmark_reward.py                       # all of it; some minutes
+  python scripts/benchmark_reward.py                       # all of it; a quarter of an hour
   python scripts/benchmark_reward.py schedule --parallel 64 --workers 8
 """
 
@@ -18,6 +20,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +43,7 @@ def main() -> None:
     add("--comparisons", type=int, default=1024, help="(default: %(default)s)")
     add("--parallel", type=int, nargs="+", default=[64, 256], help="API_PARALLEL of `schedule`")
     add("--workers", type=int, nargs="+", default=[1, 2, 4, 8], help="reward.num_workers of `schedule`")
+    add("--repeats", type=int, default=3, help="measurements of each case (default: %(default)s)")
     add(
         "--model",
         type=Path,
@@ -46,6 +51,8 @@ def main() -> None:
         help="checkpoint with a tokenizer (default: %(default)s, made by scripts/make_quickstart.py)",
     )
     arguments = parser.parse_args()
+    if arguments.repeats < 1:
+        parser.error("--repeats must be at least 1")
     if unknown := set(arguments.parts) - set(PARTS):
         parser.error(f"there is no part {unknown.pop()}: choose from {', '.join(PARTS)}")
     if not (arguments.model / "config.json").is_file():
@@ -64,19 +71,25 @@ def main() -> None:
     model = arguments.model.resolve()
     load = Load(arguments.comparisons)
     parts = arguments.parts or PARTS
+
+    def repeat(case: Load, figure: Callable[[Figures], float], form: str) -> list[Figures]:
+        runs = sorted((measure(case, model) for _ in range(arguments.repeats)), key=figure)
+        median = runs[len(runs) // 2]
+        text = f"{figure(median):{form}} ({figure(runs[0]):{form}}-{figure(runs[-1]):{form}})"
+        show(case, replace(median, most=max(run.most for run in runs)), text)
+        return runs
+
     if "schedule" in parts:
         title("schedule", "ratio to best", "at most 1.05 at 64 in flight, 1.08 at 256")
         for parallel in arguments.parallel:
             for workers in arguments.workers:
                 case = replace(load, parallel=parallel, workers=workers)
-                figures = measure(case, model)
-                show(case, figures, f"{figures.makespan_s / figures.best_s:.3f}")
+                repeat(case, lambda run: run.makespan_s / run.best_s, ".3f")
     if "rate" in parts:
         title("rate", "a second", "at least 400 with one manager (0 workers), 250 through workers")
-        for workers in (0, 1, 4):
+        for workers in (0, 1, 2, 4):
             case = replace(load, workers=workers, mean_s=0.0)
-            figures = measure(case, model)
-            show(case, figures, f"{load.comparisons / figures.makespan_s:.0f}")
+            repeat(case, lambda run: load.comparisons / run.makespan_s, ".0f")
     if "overlap" in parts:
         title(
             "overlap",
@@ -92,9 +105,10 @@ def main() -> None:
         whole = measure(case, model)
         show(case, whole, "1")
         case = replace(case, fault_share=0.2)
-        figures = measure(case, model)
-        show(case, figures, f"{figures.makespan_s / whole.makespan_s:.3f}")
-        print(f"unscored: {figures.unscored or 'none'}; asked again after an answer: {figures.repeated}")
+        runs = repeat(case, lambda run: run.makespan_s / whole.makespan_s, ".3f")
+        unscored = sum((Counter(run.unscored) for run in runs), Counter())
+        repeated = sum(run.repeated for run in runs)
+        print(f"in all of them: unscored {dict(unscored) or 'none'}; asked again after an answer {repeated}")
 
 
 COLUMNS = (
@@ -112,7 +126,7 @@ COLUMNS = (
 def title(part: str, figure: str, promise: str) -> None:
     """Begins the table of a part."""
     print(f"\n{part}: {figure} {promise}")
-    print("  ".join(f"{column:>15}" for column in (figure, *COLUMNS)), flush=True)
+    print(_line(figure, *COLUMNS), flush=True)
 
 
 def show(load: Load, figures: Figures, figure: str) -> None:
@@ -128,7 +142,11 @@ def show(load: Load, figures: Figures, figure: str) -> None:
         str(figures.connections),
         f"{figures.cpu_ms:.2f}",
     )
-    print("  ".join(f"{value:>15}" for value in row), flush=True)
+    print(_line(*row), flush=True)
+
+
+def _line(figure: str, *others: str) -> str:
+    return "  ".join((f"{figure:>19}", *(f"{other:>15}" for other in others)))
 
 
 if __name__ == "__main__":
