@@ -118,6 +118,8 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
             "DATA_DIR": str(data),
             "EXPERIMENT_NAME": "trial",
             "JUDGE_MODEL": "offline",
+            # Else Ray holds back a line that several processes print, until another line comes.
+            "RAY_DEDUP_LOGS": "0",
             **variables,
         }
         settings = [
