@@ -63,7 +63,7 @@ class OpenAICompatibleChat:
                 limits=httpx2.Limits(max_connections=settings.parallel, keepalive_expiry=IDLE_S)
             ),
         )
-        # Whole: putting address and path together takes a twentieth of what a request costs.
+        # Whole, or the client would put address and path together for each request.
         self._url = str(self._client.base_url.join("chat/completions"))
         self.description = f"{model} at {self._client.base_url.host}"
         self.identity = f"openai {self._client.base_url} {model} {self._sampling}"
