@@ -2,7 +2,7 @@
 """Measures the curriculum's state beside what it should reach.
 
   commit   loading an index file, committing steps, and memory, with 5,000 and 1,000,000 samples
-  rate     eight reward workers that look references up and tell outcomes; none may be lost
+  rate     eight processes that ask for references and tell outcomes at once; none may be lost
   kill     SIGKILL at random moments during commits: the file is whole, and what the journal leads to
 
 examples:
@@ -49,7 +49,7 @@ def main() -> None:
         import ray
 
         ray.init(num_cpus=16, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-        print("rate: at least 10,000 lookups with outcomes a second from 8 reward workers, none lost")
+        print("rate: at least 10,000 references with outcomes a second for 8 processes, none lost")
         rate = measure_rate(outcomes=arguments.outcomes)
         print(f"  {rate.rate:,.0f} a second; {rate.lost} of {rate.told:,} lost", flush=True)
         ray.shutdown()

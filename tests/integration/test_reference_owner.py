@@ -139,7 +139,11 @@ async def test_it_says_so_when_too_much_is_unscored(index_file: Path) -> None:
         assert not waiting.done()
         run.record([Judged.of(Row(0, 0), 1, f"u_{session}", True, unscored, Writing(3, 0.0))])
         await asyncio.sleep(0.01)
-    assert await asyncio.wait_for(waiting, 20) is None
+    await asyncio.wait_for(waiting, 20)
+    end = run.stopped()
+    assert end is not None
+    assert not end.complete
+    assert "timeout" in end.cause
 
 
 async def test_what_is_told_twice_or_of_validation_does_not_count(index_file: Path) -> None:

@@ -146,7 +146,7 @@ class RateFigures:
 
 
 def measure_rate(workers: int = 8, outcomes: int = 100_000, steps: int = 4) -> RateFigures:
-    """Has reward workers look references up and tell outcomes; Ray must be initialized."""
+    """Has `workers` processes ask for references and tell outcomes at once; Ray must be initialized."""
     import ray
 
     samples = outcomes // steps // ROLLOUTS
