@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 #: Seconds after which a run counts as hanging; it takes half a minute on two idle cores.
 LONGEST_RUN_S = 600
+#: Seconds that its processes have for ending after it.
+LONGEST_END_S = 60
 
 
 @dataclass
@@ -146,3 +150,15 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
     yield start
     for run in runs:
         run.stop()
+    _, alive = psutil.wait_procs(processes_in({run.folder for run in runs}), timeout=LONGEST_END_S)
+    assert not alive, "a run has left processes behind"
+
+
+def processes_in(folders: Collection[Path]) -> list[psutil.Process]:
+    """Processes that work in one of the folders, as all of a run do that began there."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()) in folders:
+                found.append(process)
+    return found

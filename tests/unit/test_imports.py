@@ -57,6 +57,7 @@ PURE = (
     "writing_rl.serve",
     "writing_rl.settings",
     "writing_rl.summary",
+    "writing_rl.trainer.forks",
     "writing_rl.trainer.groups",
     "writing_rl.trainer.sampler",
     "writing_rl.versions",

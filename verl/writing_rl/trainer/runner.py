@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
 from writing_rl.preflight import check_registries
+from writing_rl.trainer.forks import end_forks_with_us
 from writing_rl.trainer.watchdog import Watchdog, run_watched
 
 # `TaskRunnerV1` is decorated by `ray.remote`, and an actor class cannot be inherited from.
@@ -17,10 +18,11 @@ _TaskRunner: Any = TaskRunnerV1.__ray_metadata__.modified_class
 
 
 class WatchedTaskRunner(_TaskRunner):
-    """verl's task runner (v0.9.1), whose run ends when a process that it needs has died."""
+    """verl's task runner (v0.9.1), whose run ends when a process that it needs has died, and leaves none."""
 
     def __init__(self) -> None:
         super().__init__()
+        end_forks_with_us()
         self._watchdog = Watchdog()
 
     def init_agent_loop_manager(self) -> None:
