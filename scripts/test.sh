@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up, checks format, lint and types, then runs all tests.
 #
-#   bash scripts/test.sh                 # everything, with real trainings: some twenty minutes on two cores
+#   bash scripts/test.sh                 # everything, with real trainings: twenty to thirty minutes on two cores
 #   bash scripts/test.sh tests/unit      # seconds; any arguments go to pytest
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/help.sh"

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from writing_rl.errors import BudgetSpent, JudgeError, Transient, Unscored
 from writing_rl.judging import channel as module
-from writing_rl.judging.channel import LONGEST_PAUSE_S, Channel, Deadline, own_slots, pause_s
+from writing_rl.judging.channel import (
+    LONGEST_PAUSE_IF_ANSWERING_S,
+    LONGEST_PAUSE_S,
+    Channel,
+    Deadline,
+    own_slots,
+    pause_s,
+)
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.limits import Bill, Limits
 from writing_rl.judging.slots import Grant, SlotPool
@@ -209,6 +216,29 @@ def test_pauses_double_and_differ() -> None:
     whole = [pause_s(attempt, None, 1.0) for attempt in range(1, 5)]
     assert [later / earlier for earlier, later in itertools.pairwise(whole)] == [2.0, 2.0, 2.0]
     assert pause_s(3, None, 0.5) == whole[2] / 2
+
+
+@pytest.mark.parametrize(
+    ("others", "reason", "longest_s"),
+    [
+        (0, "http_500", LONGEST_PAUSE_S),
+        (1, "http_500", LONGEST_PAUSE_IF_ANSWERING_S),
+        (1, "http_429", LONGEST_PAUSE_S),
+    ],
+)
+async def test_pauses_stay_short_while_others_are_answered_unless_there_are_too_many(
+    others: int, reason: str, longest_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = []
+
+    def no_pause(attempt: int, after_s: float | None, draw: float, longest_s: float) -> float:
+        pauses.append(longest_s)
+        return 0.0
+
+    monkeypatch.setattr(module, "pause_s", no_pause)
+    setting = Setting(*[0.02] * others, Transient(reason), ANSWER)
+    await asyncio.gather(*(setting.send() for _ in range(1 + others)))  # one after another
+    assert pauses == [longest_s]
 
 
 async def test_a_cancelled_request_leaves_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,12 @@ CANCEL_S = 1.0
 #: Seconds before another try: the first pause lasts up to the first number, no one longer than the second.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 
+#: Longest pause while others are answered: then the judge is not away, and only this request had no luck.
+LONGEST_PAUSE_IF_ANSWERING_S = 4.0
+
+#: The reason of a request that was one too many. It needs a long pause also while others are answered.
+TOO_MANY = "http_429"
+
 
 @dataclass
 class Deadline:
@@ -49,18 +55,19 @@ class Deadline:
         return cls(seconds, seconds)
 
 
-def pause_s(attempt: int, after_s: float | None, draw: float) -> float:
+def pause_s(attempt: int, after_s: float | None, draw: float, longest_s: float = LONGEST_PAUSE_S) -> float:
     """How long to wait before another try: exponential backoff with full jitter.
 
     Args:
         attempt: Number of tries that failed, at least 1.
         after_s: What the provider asks for, if anything; never less than that.
         draw: A random number from 0 to 1.
+        longest_s: Seconds of the longest pause, where the provider asks for none.
 
     Returns:
         Seconds.
     """
-    backoff = draw * min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (attempt - 1))
+    backoff = draw * min(longest_s, FIRST_PAUSE_S * 2.0 ** (attempt - 1))
     return backoff if after_s is None else after_s + draw * FIRST_PAUSE_S
 
 
@@ -82,6 +89,7 @@ class Channel:
         self._slots = slots
         self._max_retries = max_retries
         self._patience = Patience(request_timeout_s, learns=learns)
+        self._answers = 0
 
     def close(self) -> None:
         """Asks nothing more. Requests in flight come to their end, those that wait are `STOPPED`."""
@@ -103,10 +111,13 @@ class Channel:
         """
         tries = _Tries(left=1 + self._max_retries)
         while True:
+            answers_before = self._answers
             try:
                 return await self._turn(call, at_most, deadline, tries)
             except Transient as failure:
-                pause = pause_s(tries.made, failure.after_s, random.random())
+                answering = self._answers > answers_before and failure.reason != TOO_MANY
+                longest_s = LONGEST_PAUSE_IF_ANSWERING_S if answering else LONGEST_PAUSE_S
+                pause = pause_s(tries.made, failure.after_s, random.random(), longest_s)
                 if not tries.left or pause >= deadline.left_s:
                     raise Unscored(failure.reason, failure.detail) from None
             # No slot is held meanwhile: others may have more luck.
@@ -185,6 +196,7 @@ class Channel:
                 slot.took = Bill(1, *error.tokens, error.cost_usd)
             raise
         latency_s = time.monotonic() - asked
+        self._answers += 1
         self._patience.ended(latency_s)
         if answer.prompt_tokens or answer.completion_tokens:  # else its provider does not count
             slot.took = Bill(1, answer.prompt_tokens, answer.completion_tokens, answer.cost_usd or 0.0)
