@@ -75,6 +75,13 @@ def test_no_text_is_kept_where_none_is_wanted(tmp_path: Path) -> None:
     assert not any("text" in call for call in line["calls"])
 
 
+def test_half_a_character_is_replaced(tmp_path: Path) -> None:
+    unscored = Comparison(Outcome.UNSCORED, reason="http_500", detail="cut off \ud83d")
+    Transcript(tmp_path, characters=8).write(unscored, {}, {"response": "«Ende»"})
+    (line,) = lines(tmp_path)
+    assert (line["detail"], line["response"]) == ("cut off ?", "«Ende»")
+
+
 def test_pandas_reads_it_in_one_line(tmp_path: Path) -> None:
     import pandas
 

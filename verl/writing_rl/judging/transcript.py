@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from writing_rl.judging.compare import Comparison
 from writing_rl.judging.verdict import Verdict
 
@@ -54,9 +56,9 @@ class Transcript:
         """
         if self._broken:
             return
-        line = json.dumps({**about, **self._entry(comparison), **self._cut(texts)}, ensure_ascii=False)
+        line = _json({**about, **self._entry(comparison), **self._cut(texts)})
         try:
-            os.write(self._open(), f"{line}\n".encode("utf-8", "replace"))
+            os.write(self._open(), line + b"\n")
         except OSError as error:
             self._broken = True
             print(f"[writing-rl] no transcript of the judge from here on: {self._path()}: {error.strerror}")
@@ -100,3 +102,10 @@ class Transcript:
                 self._part += 1
             self._file = os.open(self._path(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         return self._file
+
+
+def _json(entry: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(entry)
+    except TypeError:  # half of a character, say in an endpoint's message of an error
+        return json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace")

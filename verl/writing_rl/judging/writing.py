@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: Words, and each character of a script that writes without spaces (Chinese, Japanese) as a word of its own.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+# Scripts that write without spaces (Chinese, Japanese), and the marks between their characters.
+_CHARACTERS, _MARKS = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff", r"\u3000-\u303f\uff01-\uff0f\uff1a-\uff20"
+_WIDE = re.compile(rf"[{_CHARACTERS}{_MARKS}]")
+_WORD = re.compile(rf"[{_CHARACTERS}]|[^\s{_CHARACTERS}{_MARKS}]+")
 
 #: Length of the runs of words whose repetition counts.
 RUN = 4
@@ -18,7 +20,7 @@ class Writing:
     """Figures of one text.
 
     Attributes:
-        words: Its length, in words or Chinese characters.
+        words: Its length, in words (what white space separates) or Chinese characters.
         repetition: The share of its runs of four words that it held before, from 0 to 1.
     """
 
@@ -28,7 +30,9 @@ class Writing:
     @classmethod
     def of(cls, text: str) -> Writing:
         """The figures of a text."""
-        words = _WORD.findall(text.lower())
+        text = text.lower()
+        # Where the two say the same, `split` takes a tenth of the time.
+        words = _WORD.findall(text) if _WIDE.search(text) else text.split()
         runs = len(words) - RUN + 1
         different = len(set(zip(*(words[first:] for first in range(RUN)), strict=False)))
         return cls(len(words), 1 - different / runs if runs > 0 else 0.0)

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import httpx2
 import openai
+import orjson
 
 from writing_rl.errors import SettingError, Transient, Unscored
 from writing_rl.judging.channel import TIMEOUT
@@ -76,9 +77,10 @@ class OpenAICompatibleChat:
         """See `Chat.complete`."""
         # `post` and not `chat.completions.create`, which takes as long as the request itself to give question
         # and answer types that nobody reads.
-        body = {"model": self._model, "messages": messages, **self._sampling}
+        # The same holds for its own way to write JSON.
+        body = orjson.dumps({"model": self._model, "messages": messages, **self._sampling})
         try:
-            response = await self._client.post(self._url, cast_to=httpx2.Response, body=body)
+            response = await self._client.post(self._url, cast_to=httpx2.Response, content=body)
             completion = response.json()
         except openai.APIStatusError as error:
             raise failure_of(
