@@ -7,7 +7,8 @@ measurements, with the lowest and the highest beside it.
 
   schedule   1,024 texts at once; `best` is the best schedule of the same latencies in the order of arrival,
              from the moments at which verl and Ray hand the texts over to a manager that does nothing
-  rate       a judge that answers at once: comparisons a second, with one manager alone and through workers
+  rate       a judge that answers at once: comparisons a second, with one manager alone (0 workers; `best` is
+             what the client of the judge takes for the same requests and nothing else) and through workers
   overlap    texts that are finished one after another: how long after the last one its reward is there
   faults     a fifth of the requests is refused, broken, left hanging or answered in vain
 

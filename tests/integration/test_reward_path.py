@@ -61,6 +61,7 @@ def test_one_manager_judges_without_verls_workers(local_ray: None, model: Path) 
     figures = measure(load, model)
     assert figures.unscored == {}
     assert 1 <= figures.most <= 4
+    assert figures.best_s > 0  # the client alone
 
 
 @pytest.fixture

@@ -299,7 +299,7 @@ def test_damaged_lines_are_counted_and_a_torn_last_one_is_not(tmp_path: Path) ->
     (path,) = tmp_path.iterdir()
     good = path.read_bytes()
     wrong = [b"{", b"[]", b'{"step": 1}', b'{"step": 1, "outcome": "draw"}']
-    wrong.append(good.rstrip().replace(b'"latency_s": 1.0', b'"latency_s": null'))
+    wrong.append(good.rstrip().replace(b'"latency_s":1.0', b'"latency_s":null'))
     path.write_bytes(good + b"".join(line + b"\n" for line in wrong) + good[:40])
     judged = read_transcripts(tmp_path)
     assert (judged.comparisons, judged.unreadable) == (1, 5)

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from writing_rl.benchmark.bare_client import bare_makespan
 from writing_rl.benchmark.mock_judge import get, running
 from writing_rl.benchmark.schedule import best_makespan
 from writing_rl.compose import compose
@@ -203,9 +204,13 @@ async def _measure(load: Load, address: str, judging: _Judging) -> Figures:
     cpu = sum(map(_cpu_s, judging.processes)) - cpu
     await judging.close()
     seen = get(f"{address}/figures")
+    if judging.workers or load.mean_s:
+        best_s = best_makespan(seen["latencies_s"], load.parallel, arrivals_s)
+    else:
+        best_s = await bare_makespan(f"{address}/v1", load.comparisons, load.parallel, load.text_tokens)
     return Figures(
         makespan_s=ended - started,
-        best_s=best_makespan(seen["latencies_s"], load.parallel, arrivals_s),
+        best_s=best_s,
         handing_s=max(arrivals_s),
         behind_s=ended - handed_over,
         most=seen["most"],
