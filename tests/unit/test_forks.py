@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-FORK = """
+FORK = r"""
 import multiprocessing, os, sys, threading, time
 from writing_rl.trainer.forks import end_forks_with_us
 
@@ -16,7 +16,7 @@ end_forks_with_us()
 def fork():
     child = multiprocessing.get_context("fork").Process(target=work, daemon=False)
     child.start()
-    print(child.pid, flush=True)
+    os.write(1, b"%d\n" % child.pid)  # whole, also while another process writes
 
 def work():
     if not multiprocessing.parent_process().name.startswith("Process"):
