@@ -48,7 +48,7 @@ def main() -> None:
     if "rate" in parts:
         import ray
 
-        ray.init(num_cpus=16, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init("local", num_cpus=16, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         print("rate: at least 10,000 references with outcomes a second for 8 processes, none lost")
         rate = measure_rate(outcomes=arguments.outcomes)
         print(f"  {rate.rate:,.0f} a second; {rate.lost} of {rate.told:,} lost", flush=True)

@@ -68,7 +68,7 @@ def main() -> None:
 
     from writing_rl.benchmark.reward_path import Load, measure
 
-    ray.init(num_cpus=16, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=16, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     model = arguments.model.resolve()
     load = Load(arguments.comparisons)
     parts = arguments.parts or PARTS

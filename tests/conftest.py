@@ -61,6 +61,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    # A run starts a Ray of its own, also beside a cluster: another test's, or one of the machine.
+    monkeypatch.setenv("RAY_ADDRESS", "local")
 
 
 @pytest.fixture

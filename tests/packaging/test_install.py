@@ -39,7 +39,7 @@ IN_A_RAY_WORKER = f"""
 import json
 import ray
 
-ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
 
 @ray.remote(num_cpus=1)
 def probe():

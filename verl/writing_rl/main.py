@@ -107,7 +107,8 @@ def train(config: DictConfig) -> None:
 
 def warm_up(config: DictConfig, stack: contextlib.ExitStack) -> None:
     """Has a fork server start the processes of the run, unless a Ray cluster that runs already does so."""
-    if config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS"):
+    address = config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS")
+    if address and address != "local":
         return
     from writing_rl.cpu.fork_server import PYTHON_VARIABLE, fork_server
 
