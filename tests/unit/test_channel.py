@@ -20,6 +20,7 @@ from writing_rl.judging.channel import (
 )
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.limits import Bill, Limits
+from writing_rl.judging.patience import Patience
 from writing_rl.judging.slots import Grant, SlotPool
 
 AT_MOST = Bill(1, 100, 50, 0.5)
@@ -123,6 +124,27 @@ async def test_a_late_request_is_waited_for_beside_another_while_a_slot_lies_idl
     for setting in (late_one_first, other_first):  # the one that was not answered may be billed, too
         assert setting.pool.spent() == Bill.total([AT_MOST, Bill(1, 10, 5, 0.1)])
         assert await asyncio.wait_for(setting.pool.take([AT_MOST] * 3), 1) == Grant(2)
+
+
+@pytest.fixture
+def late_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge whose answers are late after 0.4 s, and mostly come within 0.2 s."""
+    monkeypatch.setattr(Patience, "limit_s", lambda _, late=0: 0.4 * 2.0 ** max(0, late - 1))
+    monkeypatch.setattr(Patience, "usual_s", lambda _: 0.2)
+
+
+async def test_others_beside_a_late_request_come_sooner(late_after_a_while: None) -> None:
+    setting = Setting(1.5, *[60.0] * 6, slots=9)
+    assert (await asyncio.wait_for(setting.send(), 5)).latency_s >= 1.5
+    assert (
+        setting.calls > 4
+    )  # at 0, 0.4, 0.6, 0.8, 1.0, …; at 0, 0.4, 0.8, 1.2 if each was waited for as long
+
+
+async def test_a_question_that_was_given_up_twice_has_twice_the_time(late_after_a_while: None) -> None:
+    setting = Setting(60.0, 60.0, 0.6)
+    assert (await asyncio.wait_for(setting.send(), 5)).latency_s >= 0.6
+    assert setting.calls == 3
 
 
 async def test_a_late_request_makes_room_where_others_wait() -> None:

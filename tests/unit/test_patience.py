@@ -19,13 +19,14 @@ def taught(latencies: list[float], longest_s: float = 120.0) -> Patience:
 def test_it_is_never_longer_than_was_set_nor_shorter_than_makes_sense(
     latencies: list[float], given_up: int, longest_s: float
 ) -> None:
-    limit_s = taught(latencies, longest_s).limit_s(given_up)
-    assert min(SHORTEST_S, longest_s) <= limit_s <= longest_s
+    patience = taught(latencies, longest_s)
+    assert min(SHORTEST_S, longest_s) <= patience.usual_s() <= patience.limit_s(given_up) <= longest_s
 
 
 def test_too_few_answers_teach_nothing() -> None:
-    assert taught([10.0] * (LEAST - 1)).limit_s() == 120.0
-    assert taught([10.0] * LEAST).limit_s() == 20.0
+    few, enough = taught([10.0] * (LEAST - 1)), taught([10.0] * LEAST)
+    assert (few.limit_s(), few.usual_s()) == (120.0, 120.0)
+    assert (enough.limit_s(), enough.usual_s()) == (20.0, 10.0)
 
 
 def test_a_question_that_was_given_up_twice_gets_twice_the_time() -> None:

@@ -143,21 +143,29 @@ class Channel:
         try:
             while True:
                 ends = begun + deadline.left_s
-                late = latest + self._patience.limit_s(tries.late)
-                if (left_s := min(late, ends) - time.monotonic()) <= 0:
+                # Where one is late already another loses nothing. But what is given up may be a long one.
+                patience_s = self._patience.limit_s() if len(running) == 1 else self._patience.usual_s()
+                late = latest + patience_s
+                hopeless = min(latest + self._patience.limit_s(tries.late), ends)
+                now = time.monotonic()
+                if now >= min(late, ends):
                     # At the deadline nothing more is asked, and nothing is learnt of the judge.
-                    spare = await self._spare(at_most, tries, late - latest) if late < ends else None
+                    spare = await self._slots.spare(at_most) if late < ends and tries.left else None
                     if any(request.done() for request in running):  # while we asked for a slot
                         if spare:
                             self._slots.put_back(spare)
                     elif spare:
+                        self._was_late(tries, patience_s)
                         latest = time.monotonic()
                         running.add(self._request(call, spare, tries))
-                    else:
-                        raise Transient(TIMEOUT, f"no answer within {min(late, ends) - begun:.3g} s")
-                # More may be known of latencies in a while, also by requests that are made later.
-                timeout_s = min(max(0.0, left_s), LOOK_AGAIN_S)
-                done, running = await asyncio.wait(running, timeout=timeout_s, return_when=FIRST_COMPLETED)
+                        continue
+                    elif now >= hopeless:
+                        if hopeless < ends:
+                            self._was_late(tries, hopeless - latest)
+                        raise Transient(TIMEOUT, f"no answer within {hopeless - begun:.3g} s")
+                # In a while more may be known of latencies, and a slot may lie idle.
+                wait_s = min([LOOK_AGAIN_S, *(moment - now for moment in (late, hopeless) if moment > now)])
+                done, running = await asyncio.wait(running, timeout=wait_s, return_when=FIRST_COMPLETED)
                 if answer := _first_answer(done, any_left=bool(running)):
                     return answer
         finally:
@@ -167,11 +175,9 @@ class Channel:
             if running:  # what they took is known, and their slots are free, once they have ended
                 await asyncio.wait(running, timeout=CANCEL_S)
 
-    async def _spare(self, at_most: Bill, tries: _Tries, late_s: float) -> Slot | None:
-        """A slot that lies idle, for another request beside one that is late."""
+    def _was_late(self, tries: _Tries, late_s: float) -> None:
         tries.late += 1
         self._patience.ended(late_s, late=True)
-        return await self._slots.spare(at_most) if tries.left else None
 
     def _request(
         self, call: Callable[[], Awaitable[Answer]], slot: Slot, tries: _Tries

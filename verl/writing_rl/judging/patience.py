@@ -29,7 +29,7 @@ class Patience:
     wait that makes sense for any judge is far too long for most. A late request counts as if it had been
     answered at that moment (and once more if it is answered after all, beside another one). So where many are
     late, the provider has become slower and is given twice the time. A question that was late twice is
-    given twice the time, too: it may be a long one.
+    given twice the time, too, before it is given up: it may be a long one.
     """
 
     def __init__(self, longest_s: float, *, learns: bool = True) -> None:
@@ -44,6 +44,7 @@ class Patience:
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._late: deque[bool] = deque(maxlen=WINDOW)
         self._learnt_s = longest_s
+        self._usual_s = longest_s
 
     def limit_s(self, late: int = 0) -> float:
         """Seconds that a request may take as things stand.
@@ -53,6 +54,10 @@ class Patience:
         """
         return min(self._longest_s, self._learnt_s * 2.0 ** max(0, late - 1))
 
+    def usual_s(self) -> float:
+        """Seconds within which nine of ten requests are answered, as far as is known."""
+        return min(self._longest_s, self._usual_s)
+
     def ended(self, seconds: float, *, late: bool = False) -> None:
         """Learns from a request that was answered, or is late."""
         self._recent.append(seconds)
@@ -61,4 +66,5 @@ class Patience:
             late_share = sum(self._late) / len(self._late)
             some_hang = HANGING_SHARE < late_share < 1 - SHARE
             times = TIMES_IF_SOME_HANG if some_hang else TIMES
-            self._learnt_s = max(SHORTEST_S, times * quantile(sorted(self._recent), SHARE))
+            usual_s = quantile(sorted(self._recent), SHARE)
+            self._learnt_s, self._usual_s = max(SHORTEST_S, times * usual_s), max(SHORTEST_S, usual_s)
