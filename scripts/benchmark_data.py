@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 
+from project_python import run_in_project
+
 PARTS = ("prepare", "grade", "kill")
 
 
@@ -67,4 +69,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 
+from project_python import run_in_project
+
 PARTS = ("commit", "rate", "kill")
 
 
@@ -60,4 +62,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

@@ -49,7 +49,7 @@ first_step() {
 }
 
 begin=$(now)
-bash scripts/setup_env.sh
+PROFILE=cpu bash scripts/setup_env.sh
 setup=$(since "$begin")
 bash scripts/train_writing_rl.sh
 total=$(since "$begin")

@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from project_python import run_in_project
+
 SCRIPT = Path(__file__).with_name("report.py")
 #: What it should reach at the default size: seconds, and megabytes of memory and of the page.
 MOST_S, MOST_MEMORY_MB, MOST_PAGE_MB = 30, 1000, 15
@@ -63,4 +65,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

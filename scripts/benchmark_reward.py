@@ -27,6 +27,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from project_python import run_in_project
+
 if TYPE_CHECKING:
     from writing_rl.benchmark.reward_path import Figures, Load
 
@@ -151,4 +153,5 @@ def _line(figure: str, *others: str) -> str:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

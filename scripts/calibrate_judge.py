@@ -28,6 +28,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from project_python import run_in_project
+
 if TYPE_CHECKING:
     from writing_rl.judging.pairs import Pair
 
@@ -136,7 +138,7 @@ async def judge(arguments: argparse.Namespace, pairs: list[Pair], known: list[Pa
     print(f"Judge: {describe(judges)}; {len(pairs)} pairs, {before} judged before", file=sys.stderr)
     cost = 0.0
     try:
-        with tqdm(total=len(left), unit="pair") as bar:
+        with tqdm(disable=None, total=len(left), unit="pair") as bar:
             async for entry in judge_orders(judges, settings.rules, left, path, arguments.parallel):
                 cost += entry["cost_usd"] or 0.0
                 bar.set_postfix_str(f"{cost:.4f} USD", refresh=False)
@@ -146,4 +148,5 @@ async def judge(arguments: argparse.Namespace, pairs: list[Pair], known: list[Pa
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

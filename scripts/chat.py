@@ -8,8 +8,9 @@ The models:
   --model A --against B          any two: a folder, vllm:Qwen/Qwen3-8B, name@http://host:8000/v1, gpt-4.1
 
 The judge reads each pair in both orders; where they disagree, it is a tie. Folders are served by vLLM for as
-long as the session lasts. On one GPU, two need room beside each other: --vllm_args '--gpu-memory-utilization
-0.4', or --one_at_a_time with a file of prompts.
+long as the session lasts, each on the GPU with the most free memory. On a single GPU, two divide it; where it
+has no room for both, one writes to the prompts that are given, and then the other, as with --one_at_a_time.
+What --vllm_args says of memory and GPUs counts.
 
 examples:
   python scripts/chat.py --experiment my-writer --judge qwen-plus --explain
@@ -28,6 +29,8 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+
+from project_python import run_in_project
 
 
 def main() -> None:
@@ -146,4 +149,5 @@ def chat(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

@@ -6,12 +6,13 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/help.sh"
 show_help_if_asked "$@"
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-bin=.venv/bin
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/project_python.sh
+python=$(project_python cpu)
 if [ "${1:-}" = --fix ]; then
-  $bin/ruff check --fix .
-  $bin/ruff format .
+  "$python" -m ruff check --fix .
+  "$python" -m ruff format .
 fi
-$bin/ruff format --check .
-$bin/ruff check .
-$bin/mypy
+"$python" -m ruff format --check .
+"$python" -m ruff check .
+"$python" -m mypy

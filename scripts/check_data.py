@@ -21,6 +21,8 @@ import os
 import sys
 from pathlib import Path
 
+from project_python import run_in_project
+
 
 def main() -> None:
     parser = make_parser()
@@ -109,4 +111,5 @@ def positive(text: str) -> int:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

@@ -15,6 +15,8 @@ import os
 import sys
 from pathlib import Path
 
+from project_python import run_in_project
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -63,4 +65,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

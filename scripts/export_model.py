@@ -18,6 +18,8 @@ import argparse
 import os
 from pathlib import Path
 
+from project_python import run_in_project
+
 
 def main() -> None:
     from writing_rl.command import told_in_a_line
@@ -59,4 +61,5 @@ def export_model(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

@@ -6,7 +6,8 @@ criteria, source and system; a training set (train.parquet) will do as well. Mod
 
   gpt-4.1                        at OpenAI, or at --base_url; qwen... at DashScope
   my-model@http://host:8000/v1   at an endpoint of its own, which is told no key
-  path/to/checkpoint             served here by vLLM, for as long as it writes
+  path/to/checkpoint             served here by vLLM, for as long as it writes, one after the other, each on
+                                 the GPU with the most free memory (or on several, if it needs them)
   vllm:Qwen/Qwen3-8B             likewise, from the hub
 
 The output, JSON lines, is what scripts/prepare_data.py reads. Started again with the same output, the script
@@ -27,6 +28,8 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+
+from project_python import run_in_project
 
 
 def main() -> None:
@@ -115,4 +118,5 @@ async def generate_file(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

@@ -6,3 +6,5 @@ show_help_if_asked() {
     ;;
   esac
 }
+# Or `cd` would follow it.
+unset CDPATH

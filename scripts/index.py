@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from project_python import run_in_project
+
 if TYPE_CHECKING:
     from writing_rl.curriculum.history import Entries
     from writing_rl.curriculum.inspect_index import Data
@@ -240,4 +242,5 @@ def write(lines: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

@@ -25,6 +25,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from project_python import run_in_project
+
 
 def main() -> None:
     from writing_rl.errors import UserError
@@ -77,7 +79,7 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     try:
         with (
             open(arguments.output, "a", encoding="utf-8", errors="replace") as output,
-            tqdm(total=len(left), unit="pair") as bar,
+            tqdm(disable=None, total=len(left), unit="pair") as bar,
         ):
             async for pair, comparison in as_answered(left, compare, arguments.parallel):
                 line = as_line(pair, comparison)
@@ -107,4 +109,5 @@ def summarize(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

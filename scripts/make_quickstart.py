@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from project_python import run_in_project
+
 if TYPE_CHECKING:
     from writing_rl.quickstart.dataset import Sample
 
@@ -121,4 +123,5 @@ def _make_base_model(corpus: Sequence[tuple[str, str]], folder: Path, seed: int)
 
 
 if __name__ == "__main__":
+    run_in_project()
     sys.exit(main())

@@ -25,7 +25,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from writing_rl.data.options import grading
+from project_python import run_in_project
 
 if TYPE_CHECKING:
     from writing_rl.data.confirmation import Confirmation
@@ -35,6 +35,7 @@ def main() -> None:
     arguments = make_parser().parse_args()
 
     from writing_rl.command import told_in_a_line
+    from writing_rl.data.options import grading
     from writing_rl.data.prepare import Preparation, prepare
     from writing_rl.data.references import ReferenceRules
     from writing_rl.data.split import SplitRule
@@ -159,4 +160,5 @@ def confirmation(arguments: argparse.Namespace) -> Confirmation:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

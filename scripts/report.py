@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from project_python import run_in_project
+
 if TYPE_CHECKING:
     from writing_rl.report.collect import Folders
     from writing_rl.report.make import Report
@@ -136,4 +138,5 @@ def say(made: Report, path: Path) -> None:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

@@ -32,6 +32,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from project_python import run_in_project
+
 if TYPE_CHECKING:
     from writing_rl.data.policy import Policy
 
@@ -149,4 +151,5 @@ def finite(text: str) -> float:
 
 
 if __name__ == "__main__":
+    run_in_project()
     main()

@@ -6,23 +6,28 @@
 #
 #   BASE_MODEL=Qwen/Qwen2.5-7B-Instruct JUDGE_MODEL=qwen-plus DASHSCOPE_API_KEY=... EXPERIMENT_NAME=my-writer \
 #     bash scripts/train_writing_rl.sh trainer.total_training_steps=405
-#       The real thing on one node with 8 GPUs, on data/train.parquet and data/test.parquet. Run it again to resume.
+#       The real thing, on data/train.parquet and data/test.parquet. Run it again to resume. The profile follows from the
+#       GPUs and the model; PROFILE=gpu_grpo names one: original, gpu, gpu_grpo, gpu_lora, gpu_small, cpu.
 #
 # Every argument is a Hydra override (verl/writing_rl/config/writing_rl.yaml), but for
-#   --dry-run   print the command that would train, and stop
-#   --help      print this
+#   --smoke                   try the profile with a tiny model: two steps, checkpoint, resume, export, in five minutes;
+#                             without a GPU its shape on the CPU
+#   --rehearse                three steps of this very run in a folder of its own: memory, times, and what all of it takes
+#   --rehearse-judge-calls N  real questions to the judge for the rehearsal's forecast (1)
+#   --dry-run                 print the command that would train, and stop
+#   --help                    print this
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/help.sh"
 show_help_if_asked "$@"
 
 # --- settings ---------------------------------------------------------------------------------------------------
-PROFILE=${PROFILE:-}                         # cpu or gpu; empty: by what the machine has
+PROFILE=${PROFILE:-}                         # a file of config/profile; empty: by GPUs, memory and model
 BASE_MODEL=${BASE_MODEL:-}                   # checkpoint folder or hub name; empty: the quick start's
 DATA_DIR=${DATA_DIR:-}                       # folder of train.parquet and test.parquet; empty: data, or data/quickstart
 EXPERIMENT_NAME=${EXPERIMENT_NAME:-}         # names logs, checkpoints and index file; empty: writing-rl, or quickstart-<time>
 JUDGE_MODEL=${JUDGE_MODEL:-}                 # model of the judge, or `offline`; needed with a model of your own
 REWARD_STRATEGY=${REWARD_STRATEGY:-position-disadvantage} # or position-advantage, position-both
-API_PARALLEL=${API_PARALLEL:-64}             # judge requests in flight over the whole run
+API_PARALLEL=${API_PARALLEL:-}               # judge requests in flight over the whole run; empty: the profile's, 64
 WANDB_PROJECT=${WANDB_PROJECT:-writing-rl}   # wandb logs only where WANDB_API_KEY is set
 QUICKSTART_SEED=${QUICKSTART_SEED:-0}        # of the quick start's texts, model and rollouts
 VERBOSE=${VERBOSE:-}                         # 1: show everything, not only the lines that matter
@@ -32,21 +37,40 @@ VERBOSE=${VERBOSE:-}                         # 1: show everything, not only the 
 
 # In a function, which bash reads whole: a run of days must survive an edit of this file.
 main() {
-  cd "$(dirname "${BASH_SOURCE[0]}")/.."
+  cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+  source scripts/project_python.sh
 
-  local dry_run= overrides=() argument
-  for argument in "$@"; do
-    case $argument in
+  local dry_run= smoke= rehearse= judge_calls=() overrides=()
+  while [ $# -gt 0 ]; do
+    case $1 in
       --dry-run) dry_run=1 ;;
-      *) overrides+=("$argument") ;;
+      --smoke) smoke=1 ;;
+      --rehearse) rehearse=1 ;;
+      --rehearse-judge-calls)
+        [[ ${2:-} =~ ^[0-9]+$ ]] || fail "--rehearse-judge-calls is '${2:-}': give a number of questions"
+        rehearse=1 judge_calls=(--judge-calls "$2")
+        shift
+        ;;
+      -*) fail "$1 is not an option: see bash scripts/train_writing_rl.sh --help" ;;
+      *) overrides+=("$1") ;;
     esac
+    shift
   done
 
-  if [ -z "$PROFILE" ]; then
-    PROFILE=$(command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+  if [ -n "$smoke" ]; then
+    kind=$(profile_kind "")
+    profile_kind "$PROFILE" >/dev/null # which exists
+    PROFILE=$kind bash scripts/setup_env.sh
+    python=$(project_python "$kind")
+    exec "$python" -m writing_rl.launch.smoke ${PROFILE:+--profile "$PROFILE"} "${overrides[@]+"${overrides[@]}"}"
   fi
+
   quickstart=
   if [ -z "$BASE_MODEL" ]; then
+    case $PROFILE in
+      "" | cpu) ;;
+      *) fail "PROFILE is '$PROFILE', and BASE_MODEL names no model to train: set it (--smoke needs none)" ;;
+    esac
     quickstart=1
     PROFILE=cpu # the quick start's model is made for a CPU
     QUICKSTART_DIR=data/quickstart
@@ -56,33 +80,40 @@ main() {
     JUDGE_MODEL=${JUDGE_MODEL:-offline}
     EXPERIMENT_NAME=${EXPERIMENT_NAME:-quickstart-$(date -u +%Y%m%d-%H%M%S)}
   fi
+  kind=$(profile_kind "$PROFILE")
+  if [ -z "$PROFILE" ] && [ "$kind" = cpu ]; then PROFILE=cpu; fi
   DATA_DIR=${DATA_DIR:-data}
   EXPERIMENT_NAME=${EXPERIMENT_NAME:-writing-rl}
   case $EXPERIMENT_NAME in */* | .*) echo "Error: EXPERIMENT_NAME is '$EXPERIMENT_NAME': it names files, so leave out slashes and a leading dot" >&2; exit 1 ;; esac
-  SETTINGS=(BASE_MODEL DATA_DIR EXPERIMENT_NAME JUDGE_MODEL REWARD_STRATEGY API_PARALLEL WANDB_PROJECT)
+  SETTINGS=(BASE_MODEL DATA_DIR EXPERIMENT_NAME JUDGE_MODEL REWARD_STRATEGY WANDB_PROJECT)
+  if [ -n "$API_PARALLEL" ]; then SETTINGS+=(API_PARALLEL); else unset API_PARALLEL; fi
   if [ -n "$quickstart" ]; then SETTINGS+=(QUICKSTART_SEED); fi
   export "${SETTINGS[@]}"
 
-  command=(.venv/bin/python -m writing_rl.main "profile=${quickstart:+quickstart_}$PROFILE" "${overrides[@]+"${overrides[@]}"}")
+  command=(-m writing_rl.main ${PROFILE:+"profile=${quickstart:+quickstart_}$PROFILE"} "${overrides[@]+"${overrides[@]}"}")
   if [ -n "$dry_run" ]; then
     for name in "${SETTINGS[@]}"; do
       printf '%s=%q ' "$name" "${!name}"
     done
-    printf '%q ' "${command[@]}"
+    printf '%q ' "${WRITING_RL_PYTHON:-$(environment_folder "$kind")/bin/python}" "${command[@]}"
     echo
     exit 0
   fi
 
-  PROFILE=$PROFILE bash scripts/setup_env.sh
+  PROFILE=${PROFILE:-$kind} bash scripts/setup_env.sh
+  python=$(project_python "$kind")
   if [ -n "$quickstart" ]; then
-    .venv/bin/python scripts/make_quickstart.py --out "$QUICKSTART_DIR" --seed "$QUICKSTART_SEED"
+    "$python" scripts/make_quickstart.py --out "$QUICKSTART_DIR" --seed "$QUICKSTART_SEED"
   fi
-  .venv/bin/python scripts/create_index_file.py
+  if [ -n "$rehearse" ]; then
+    exec "$python" -m writing_rl.launch.rehearsal "${judge_calls[@]+"${judge_calls[@]}"}" "${command[@]:2}"
+  fi
+  "$python" scripts/create_index_file.py
 
   logs=logs/$EXPERIMENT_NAME
   log=$logs/train-$(date -u +%Y%m%d-%H%M%S).log
   mkdir -p "$logs"
-  echo "Training $BASE_MODEL as $EXPERIMENT_NAME on the $PROFILE (log: $log)"
+  echo "Training $BASE_MODEL as $EXPERIMENT_NAME on the ${PROFILE:-$kind} (log: $log)"
 
   # Everything goes to the log; the terminal shows the lines of ours, without Ray's prefix, and errors.
   show() {
@@ -91,7 +122,7 @@ main() {
     fi
   }
   set +e
-  "${command[@]}" 2>&1 | tee "$log" | show
+  "$python" "${command[@]}" 2>&1 | tee "$log" | show
   status=${PIPESTATUS[0]}
   set -e
   if [ "$status" -ne 0 ]; then
@@ -99,7 +130,7 @@ main() {
     exit "$status"
   fi
   echo
-  .venv/bin/python -m writing_rl.summary --log_dir "$logs" --judge "$JUDGE_MODEL"
+  "$python" -m writing_rl.summary --log_dir "$logs" --judge "$JUDGE_MODEL"
   echo "Logs: $logs   Checkpoints: checkpoints/$EXPERIMENT_NAME   Index file: running_file/index_$EXPERIMENT_NAME.json"
 }
 

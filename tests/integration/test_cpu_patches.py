@@ -79,7 +79,7 @@ facts = {
     assert facts["backend"] == "gloo"
     assert facts["engines"] == ["language_model/fsdp2", "value_model/fsdp2"]
     assert facts["group"] == {"backend": "cpu:gloo"}
-    assert facts["critic"] == "writing_rl.cpu.critic"
+    assert facts["critic"] == "writing_rl.trainer.critic_attention"
 
 
 def test_without_the_cpu_platform_verl_is_left_alone_and_a_changed_verl_is_named() -> None:
@@ -93,15 +93,18 @@ from writing_rl.errors import SetupError
 
 facts = {
     "group": verl.utils.distributed.initialize_global_process_group_ray.__module__,
-    "load": verl.utils.model.load_valuehead_model.__module__,
     "engines": [model for model, backends in EngineRegistry._engines.items() if "cpu" in str(backends)],
 }
 # Both modules look at the source of what they are about to replace.
 import inspect
 inspect.getsource = lambda function: "def another_version(): ..."
-for name in ("process_group", "critic"):
+from writing_rl.trainer.critic_attention import patch_model
+for name, patch in {
+    "process_group": lambda: __import__("writing_rl.cpu.process_group"),
+    "critic": lambda: patch_model(verl.utils.model),
+}.items():
     try:
-        __import__(f"writing_rl.cpu.{name}")
+        patch()
         facts[name] = "patched all the same"
     except SetupError as error:
         facts[name] = str(error)
@@ -109,7 +112,6 @@ for name in ("process_group", "critic"):
         VERL_PLATFORM="",
     )
     assert facts["group"] == "verl.utils.distributed"
-    assert facts["load"] == "verl.utils.model"
     assert facts["engines"] == []
     for name in ("process_group", "critic"):
         assert "was written for verl 0.9.1 and does not match the installed 0.9.1" in facts[name]
@@ -215,3 +217,27 @@ facts = [hasattr(kind.__init__, "__wrapped__") for kind in (vLLMHttpServer, Serv
         VERL_PLATFORM="cpu",
     )
     assert facts == [True, True]
+
+
+def test_a_critic_gets_flash_attn_from_verl_and_any_other_attention_from_us() -> None:
+    facts = run(
+        """
+import types
+import verl
+import verl.utils.model
+import transformers
+
+asked = []
+class Loader:
+    @staticmethod
+    def from_pretrained(*arguments, **options):
+        asked.append(options["attn_implementation"])
+transformers.AutoModelForTokenClassification = Loader
+for attention in ("sdpa", "eager", "flash_attention_2", None):
+    config = types.SimpleNamespace(_attn_implementation=attention)
+    verl.utils.model.load_valuehead_model("folder", None, config, False)
+facts = {"asked": asked}
+""",
+        VERL_PLATFORM="",
+    )
+    assert facts["asked"] == ["sdpa", "eager", "flash_attention_2", "flash_attention_2"]

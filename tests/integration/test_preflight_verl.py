@@ -132,7 +132,7 @@ def test_no_model(start: Callable[..., str]) -> None:
 
 def test_a_setting_under_its_old_name(start: Callable[..., str]) -> None:
     message = start("++custom_reward_function.path=reward.py")
-    assert message.startswith("custom_reward_function.path has no effect in verl 0.9.1: use ")
+    assert message.startswith("custom_reward_function.path has no effect here: ")
 
 
 def test_a_missing_data_set(start: Callable[..., str], tmp_path: Path) -> None:

@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 
 from writing_rl import export as module
+from writing_rl import serve
 from writing_rl.errors import SettingError, SetupError
 from writing_rl.export import NOTE, as_writer, base_model_of, export, find_checkpoint, next_steps
+from writing_rl.launch.gpus import Gpu
+from writing_rl.launch.placement import NoRoom, Placement
 from writing_rl.model_folder import Contents, inspect
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "export_model.py"
@@ -345,6 +348,7 @@ def test_next_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     contents = Contents(10, 5, "bfloat16", 3, has_chat_template=False, has_adapter=False)
     assert "no chat template" in contents.describe(Path("m"))
     monkeypatch.setattr(module, "version", lambda _: "0.28.0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # whatever this machine has
     assert next_steps(Path("my models/x"), contents, "Qwen/Qwen3-8B").split("\n") == [
         *("Next:", "  vllm serve 'my models/x'"),
         "  python scripts/chat.py --model 'my models/x' --against vllm:Qwen/Qwen3-8B",
@@ -353,6 +357,23 @@ def test_next_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "serve m --dtype float32 --enforce-eager\n" in next_steps(Path("m"), contents, None)
     adapted = Contents(10, 5, "bfloat16", 3, has_chat_template=True, has_adapter=True)
     assert next_steps(Path("models/m"), adapted, None).endswith("--lora-modules m=models/m/lora_adapter")
+
+
+def test_next_steps_name_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = Contents(10, 5, "bfloat16", 3, has_chat_template=True, has_adapter=False)
+    monkeypatch.setattr(module, "version", lambda _: "0.24.0")
+    gpus = tuple(Gpu(n, f"GPU-{n}", "NVIDIA L4", 23034, 22500, "570.1", (8, 9)) for n in (0, 1))
+    monkeypatch.setattr(serve, "placements", lambda _: [Placement(gpus, 0.9, 2)])
+    command = (
+        "CUDA_VISIBLE_DEVICES=GPU-0,GPU-1 vllm serve m --gpu-memory-utilization 0.9 --tensor-parallel-size 2"
+    )
+    assert next_steps(Path("m"), contents, None).split("\n")[1] == f"  {command}"
+
+    def full(_: Any) -> list[Placement | None]:
+        raise NoRoom("no room")
+
+    monkeypatch.setattr(serve, "placements", full)
+    assert next_steps(Path("m"), contents, None).split("\n")[1] == "  vllm serve m"
 
 
 # The script

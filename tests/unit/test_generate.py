@@ -24,6 +24,7 @@ from writing_rl.data.raw_prompts import read_raw_prompts
 from writing_rl.data.writers import Writer, parse_writers
 from writing_rl.errors import DataError, SettingError
 from writing_rl.judging import channel
+from writing_rl.launch.placement import Placement
 from writing_rl.serve import Server
 from writing_rl.settings import JudgeSettings
 
@@ -616,7 +617,9 @@ def test_checkpoints_write_one_after_the_other_and_only_where_something_is_missi
     running: list[str] = []
 
     @contextlib.contextmanager
-    def serve(checkpoint: str, name: str, arguments: Sequence[str] = ()) -> Iterator[Server]:
+    def serve(
+        checkpoint: str, name: str, arguments: Sequence[str] = (), placement: Placement | None = None
+    ) -> Iterator[Server]:
         assert not running
         assert list(arguments) == ["--dtype", "two words"]
         running.append(name)
@@ -658,9 +661,10 @@ def test_checkpoints_write_one_after_the_other_and_only_where_something_is_missi
 
 #: Runs the script as a terminal does, whatever this process does with Ctrl-C.
 TERMINAL = (
-    "import runpy, signal, sys\n"
+    "import os, runpy, signal, sys\n"
     "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "sys.argv = sys.argv[1:]\n"
+    "sys.path[0] = os.path.dirname(sys.argv[0])\n"
     "runpy.run_path(sys.argv[0], run_name='__main__')\n"
 )
 

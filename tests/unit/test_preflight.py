@@ -43,27 +43,8 @@ def message_of(kind: type[UserError], check: Callable[..., Any], *args: Any) -> 
 
 
 def test_the_shipped_parts_and_settings_pass(config: DictConfig, settings: Settings) -> None:
-    preflight.check_renamed_settings(config)
     preflight.check_parts(config)
     preflight.check_outputs(config, settings)
-
-
-@pytest.mark.parametrize(
-    ("old", "value", "new"),
-    [
-        ("reward_model.reward_manager", "parallel", "reward.reward_manager.name"),
-        ("reward_model.num_workers", 4, "reward.num_workers"),
-        ("reward_model.enable", False, "reward.reward_model.enable"),
-        ("reward_model.model.path", "judge", "reward.reward_model.model_path"),
-        ("custom_reward_function.path", "reward.py", "reward.custom_reward_function.path"),
-    ],
-)
-def test_a_setting_that_verl_would_ignore_is_refused_with_its_new_name(
-    config: DictConfig, old: str, value: Any, new: str
-) -> None:
-    OmegaConf.update(config, old, value, force_add=True)
-    message = message_of(SettingError, preflight.check_renamed_settings, config)
-    assert message == f"{old} has no effect in verl 0.9.1: use {new}"
 
 
 @pytest.mark.parametrize(
@@ -83,38 +64,60 @@ def test_a_part_that_is_not_ours_is_refused(config: DictConfig, setting: str, va
 
 
 def served(model: str, path: str | None, enable: bool = True) -> tuple[DictConfig, Settings]:
-    config = OmegaConf.create({"reward": {"reward_model": {"enable": enable, "model_path": path}}})
+    config = OmegaConf.create(
+        {
+            "reward": {
+                "reward_model": {"enable": enable, "model_path": path, "enable_resource_pool": enable},
+                "custom_reward_function": {"path": "pkg://verl.utils.reward_score.writing_rl"},
+            }
+        }
+    )
     judge = JudgeSettings(models=(model,))
     return config, Settings("index.json", "logs", judge, Rewards(), Promotion(), "middle")
 
 
-def test_a_judge_that_verl_serves_is_asked_for_in_both_places(tmp_path: Path) -> None:
+def test_a_judge_that_verl_serves_is_asked_for_in_both_places() -> None:
     preflight.check_served_judge(*served("verl", "org/judge"))
     preflight.check_served_judge(*served("offline", None, enable=False))
     check = preflight.check_served_judge
     assert "judge=verl" in message_of(SettingError, check, *served("verl", None, enable=False))
     assert "not among writing_rl.judge.model" in message_of(SettingError, check, *served("gpt", "org/judge"))
     assert "model_path to its model" in message_of(SettingError, check, *served("verl", None))
-    assert message_of(SettingError, check, *served("verl", str(tmp_path))).startswith(
-        f"reward.reward_model.model_path is {tmp_path}, which holds no Hugging Face checkpoint"
+
+
+def models(policy: Path | str, judge: Path | str | None = None) -> DictConfig:
+    return OmegaConf.create(
+        {
+            "actor_rollout_ref": {"model": {"path": str(policy)}},
+            "critic": {"model": {"path": str(policy)}},
+            "reward": {"reward_model": {"enable": judge is not None, "model_path": judge and str(judge)}},
+        }
     )
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
-    assert message_of(SettingError, preflight.check_model, str(tmp_path)) == (
+    assert message_of(SettingError, preflight.fetch_models, models(tmp_path)) == (
         f"BASE_MODEL is {tmp_path}, which holds no Hugging Face checkpoint (no config.json)"
     )
 
 
 @pytest.mark.parametrize("path", ["/no/such/folder", "./model", "../model", "~/no-such-model"])
 def test_a_path_that_does_not_exist_is_named(path: str) -> None:
-    assert message_of(SettingError, preflight.check_model, path).startswith(f"BASE_MODEL is {path}, ")
+    assert message_of(SettingError, preflight.fetch_models, models(path)).startswith(
+        f"BASE_MODEL is {path}, "
+    )
 
 
-def test_a_checkpoint_or_a_name_on_the_hub_passes(tmp_path: Path) -> None:
-    (tmp_path / "config.json").touch()
-    preflight.check_model(str(tmp_path))
-    preflight.check_model("organization/model")
+def test_the_model_of_a_judge_that_verl_serves_is_needed_only_where_it_serves_one(tmp_path: Path) -> None:
+    policy = tmp_path / "policy"
+    policy.mkdir()
+    (policy / "config.json").touch()
+    config = models(policy)
+    config.reward.reward_model.model_path = str(tmp_path)
+    preflight.fetch_models(config)
+    assert message_of(SettingError, preflight.fetch_models, models(policy, tmp_path)).startswith(
+        f"reward.reward_model.model_path is {tmp_path}, which holds no Hugging Face checkpoint"
+    )
 
 
 @pytest.mark.parametrize(

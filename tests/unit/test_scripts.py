@@ -10,7 +10,9 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 COMMANDS = sorted(
-    path.name for path in SCRIPTS.iterdir() if path.suffix in (".py", ".sh") and path.stem != "help"
+    path.name
+    for path in SCRIPTS.iterdir()
+    if path.suffix in (".py", ".sh") and path.name not in ("help.sh", "project_python.py")
 )
 
 

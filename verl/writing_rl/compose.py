@@ -6,9 +6,11 @@ import importlib.util
 import os
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from writing_rl.errors import SetupError
+from writing_rl.launch import attention
+from writing_rl.launch.gpus import visible_gpus
 
 #: `config/writing_rl.yaml` finds verl's configuration through this variable.
 VARIABLE = "VERL_CONFIG_DIR"
@@ -20,9 +22,15 @@ def locate_verl_config() -> None:
     Hydra's own `pkg://verl.trainer.config` would import verl, and with it the platform of the run, before the
     configuration says which platform that is.
 
+    And registers what profiles ask about the machine: `${installed_attention:}`, `${visible_gpus:NUMBER}`
+    (the number stands for a machine without any), and the sum `${writing_length:PROMPT,RESPONSE}`.
+
     Raises:
         SetupError: verl is not installed.
     """
+    OmegaConf.register_new_resolver("installed_attention", attention.implementation, replace=True)
+    OmegaConf.register_new_resolver("visible_gpus", lambda most: len(visible_gpus()) or most, replace=True)
+    OmegaConf.register_new_resolver("writing_length", lambda prompt, text: prompt + text, replace=True)
     spec = importlib.util.find_spec("verl")
     if spec is None or spec.origin is None:
         raise SetupError("verl is not installed: run scripts/setup_env.sh, which makes .venv")

@@ -157,18 +157,26 @@ def as_writer(model: str) -> str:
 
 def next_steps(out: Path, contents: Contents, base_model: str | None) -> str:
     """What to do with an exported folder, for a terminal."""
-    from writing_rl.serve import CPU_ARGUMENTS
+    from writing_rl.serve import CPU_ARGUMENTS, placements
 
-    serve = ["vllm", "serve", str(out)]
+    serve, variables = ["vllm", "serve", str(out)], ""
     with contextlib.suppress(PackageNotFoundError):
         if "cpu" in version("vllm"):
             serve += CPU_ARGUMENTS
+    # The export has succeeded, whatever the GPUs of this machine are like.
+    with contextlib.suppress(SetupError):
+        (placement,) = placements([str(out)])
+        if placement:
+            serve += placement.arguments
+            variables = "".join(
+                f"{name}={shlex.quote(value)} " for name, value in placement.variables.items()
+            )
     if contents.has_adapter:
         serve += ["--enable-lora", "--lora-modules", f"{out.name}={out / 'lora_adapter'}"]
-        return f"Next:\n  {shlex.join(serve)}"
+        return f"Next:\n  {variables}{shlex.join(serve)}"
     against = as_writer(base_model) if base_model else "BASE_MODEL"
     chat = ["python", "scripts/chat.py", "--model", str(out), "--against", against]
-    return f"Next:\n  {shlex.join(serve)}\n  {shlex.join(chat)}"
+    return f"Next:\n  {variables}{shlex.join(serve)}\n  {shlex.join(chat)}"
 
 
 def _steps(folder: Path) -> list[int]:

@@ -1,4 +1,4 @@
-"""Entry point of a training: `python -m writing_rl.main profile=cpu|gpu [Hydra overrides]`."""
+"""Entry point of a training: `python -m writing_rl.main [profile=NAME] [Hydra overrides]`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from omegaconf.errors import InterpolationResolutionError
 
 from writing_rl.compose import locate_verl_config
 from writing_rl.errors import RunComplete, RunFailure, SettingError, UserError, WritingRLError
+from writing_rl.launch import attention
+from writing_rl.launch.gpus import visible_gpus
+from writing_rl.launch.hub import local_model
+from writing_rl.launch.model_shape import read_shape
+from writing_rl.launch.profiles import choose
 from writing_rl.start_record import write_start
 
 #: Paths that every process must understand alike, wherever it runs.
@@ -55,6 +60,28 @@ def resolve(config: DictConfig) -> None:
     if os.environ.get("WANDB_API_KEY") and "wandb" not in config.trainer.logger:
         with open_dict(config):
             config.trainer.logger = [*config.trainer.logger, "wandb"]
+
+
+def with_profile(arguments: list[str]) -> list[str]:
+    """Adds the profile that fits this machine, where the command line names none and GPUs are visible.
+
+    Args:
+        arguments: Hydra overrides.
+
+    Raises:
+        UserError: The model cannot be had, or no profile fits.
+    """
+    if any(argument.startswith("profile=") for argument in arguments):
+        return arguments
+    gpus = visible_gpus()
+    setting = "actor_rollout_ref.model.path="
+    given = [argument.removeprefix(setting) for argument in arguments if argument.startswith(setting)]
+    name = given[-1] if given else os.environ.get("BASE_MODEL")
+    if not gpus or not name:
+        return arguments
+    choice = choose(gpus, read_shape(local_model(name, "BASE_MODEL")), arguments)
+    print(f"[writing-rl] {choice.reason}", flush=True)
+    return [f"profile={choice.name}", *arguments]
 
 
 def place_logs(config: DictConfig) -> None:
@@ -123,6 +150,10 @@ def check_and_run(config: DictConfig) -> None:
 
     check_run(config)
     place_logs(config)
+    # All models are in folders of this machine by now, and no process of the run needs the hub.
+    if attention.installed() is not attention.Kernel.HUB:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        share_environment(config, ["HF_HUB_OFFLINE"])
 
     # Imported only now: seconds of a good start, and never of a start with a mistake in it.
     import ray
@@ -130,6 +161,7 @@ def check_and_run(config: DictConfig) -> None:
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
+    from writing_rl.launch.ray_start import with_a_second_try
     from writing_rl.trainer.runner import RemoteTaskRunner
 
     try:
@@ -139,7 +171,7 @@ def check_and_run(config: DictConfig) -> None:
     except (AssertionError, ValueError, KeyError, InstantiationException) as error:
         raise SettingError(f"verl does not accept the configuration: {str(error).splitlines()[0]}") from error
     try:
-        run_ppo(config, task_runner_class=RemoteTaskRunner)
+        with_a_second_try(lambda: run_ppo(config, task_runner_class=RemoteTaskRunner))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, RunComplete):
             raise error.cause from None
@@ -167,6 +199,7 @@ def main() -> None:
     """Runs a training; ends with one line and exit code 1 where something is wrong."""
     try:
         locate_verl_config()
+        sys.argv[1:] = with_profile(sys.argv[1:])
     except UserError as error:
         sys.exit(f"Error: {error}")
     _hydra_main()

@@ -15,7 +15,7 @@ import wrapt
 #: verl module whose import completes -> module of ours that registers itself there.
 REGISTRATIONS = {
     "verl.experimental.reward_loop.reward_manager": "verl.workers.reward_manager.parallel",
-    "verl.trainer.ppo.v1": "writing_rl.trainer.trainer",
+    "verl.trainer.ppo.v1": "writing_rl.trainer.phases",
 }
 
 #: The same for running without a GPU, chosen by verl's own variable `VERL_PLATFORM=cpu`.
@@ -23,12 +23,12 @@ CPU_REGISTRATIONS = {
     "verl.plugin.platform": "writing_rl.cpu.platform",
     "verl.workers.engine": "writing_rl.cpu.engines",
     "verl.utils.distributed": "writing_rl.cpu.process_group",
-    "verl.utils.model": "writing_rl.cpu.critic",
 }
 
 
 #: verl module whose import completes -> module and function of ours that patch it.
 PATCHES = {
+    "verl.utils.model": ("writing_rl.trainer.critic_attention", "patch_model"),
     "verl.workers.rollout.vllm_rollout.vllm_async_server": ("writing_rl.trainer.weight_sync", "patch_server"),
     "verl.workers.rollout.vllm_rollout.vllm_rollout": ("writing_rl.trainer.weight_sync", "patch_sender"),
 }

@@ -23,10 +23,27 @@ from writing_rl.judging.providers import provider_of
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.spent import check_budget, read_spent, spent_file
 from writing_rl.judging.verdict import Outcome
+from writing_rl.launch import attention
+from writing_rl.launch.counts import check_counts, check_steps, total_steps
+from writing_rl.launch.estimate import estimate
+from writing_rl.launch.gpu_checks import check_gpus
+from writing_rl.launch.gpu_trial import check_trial
+from writing_rl.launch.hub import local_model
+from writing_rl.launch.model_shape import read_shape
+from writing_rl.launch.profiles import check_fits
+from writing_rl.launch.resources import check_resources
+from writing_rl.launch.resumption import check_resume
+from writing_rl.launch.run_shape import RunShape
+from writing_rl.launch.unread_settings import check_unread_settings
+from writing_rl.launch.versions import check_versions
 from writing_rl.settings import JudgeSettings, Settings
-from writing_rl.versions import check_versions
 
-VERL_VERSION = "0.9.1"
+#: Where a run names models -> what a message calls the setting.
+MODELS = {
+    "actor_rollout_ref.model.path": "BASE_MODEL",
+    "critic.model.path": "critic.model.path",
+    "reward.reward_model.model_path": "reward.reward_model.model_path",
+}
 #: What to do where the judge does not answer the test question, by the reason.
 REMEDIES = {
     "truncated": "raise writing_rl.judge.max_tokens",
@@ -36,15 +53,6 @@ REMEDIES = {
 REMEDY = "check JUDGE_MODEL, OPENAI_BASE_URL and the network"
 #: Less free space than this is no room for a checkpoint and the logs of a run.
 LEAST_FREE_BYTES = 1 << 30
-
-#: Settings that verl 0.9.1 still accepts and then ignores -> their new names.
-RENAMED = {
-    "reward_model.reward_manager": "reward.reward_manager.name",
-    "reward_model.num_workers": "reward.num_workers",
-    "reward_model.enable": "reward.reward_model.enable",
-    "reward_model.model.path": "reward.reward_model.model_path",
-    "custom_reward_function.path": "reward.custom_reward_function.path",
-}
 
 
 def check_run(config: DictConfig) -> None:
@@ -57,37 +65,69 @@ def check_run(config: DictConfig) -> None:
         UserError: The first thing that is wrong.
     """
     check_versions("cpu" if config.trainer.device == "cpu" else "gpu")
-    check_renamed_settings(config)
+    check_unread_settings(config)
     settings = Settings.from_config(config.writing_rl)
     check_parts(config)
-    check_model(str(config.actor_rollout_ref.model.path))
+    shape = RunShape.of(config)
+    gpus = check_gpus(config, shape)
     check_served_judge(config, settings)
     check_outputs(config, settings)
     train = check_data(str(config.data.train_files), "train")
     check_index_file(settings, train, str(config.data.train_files), str(config.trainer.resume_mode))
     test = check_data(str(config.data.val_files), "test")
-    check_prompt_lengths(config, {str(config.data.train_files): train, str(config.data.val_files): test})
+    fetch_models(config)
+    model = read_shape(Path(config.actor_rollout_ref.model.path))
+    check_counts(config, shape, model)
+    lines = check_resume(config, shape, model)
+    kept = check_prompt_lengths(
+        config, {str(config.data.train_files): train, str(config.data.val_files): test}
+    )
+    check_steps(config, len(train), kept)
+    if gpus:
+        lines.append(check_fits(config, profile_name(), shape, model, gpus))
+        smallest = min(gpu.total_mib for gpu in gpus) << 20
+        check_trial(gpus, attention.installed())
+        lines.append(attention.describe())
+    else:
+        smallest = 0
+    lines += check_resources(config, shape, estimate(shape, model, smallest), total_steps(config, kept))
+    for line in lines:
+        print(f"[writing-rl] {line}", flush=True)
     check_judge(settings, train[0])
 
 
-def check_renamed_settings(config: DictConfig) -> None:
-    """No setting is used that verl would silently ignore."""
-    for old, new in RENAMED.items():
-        if OmegaConf.select(config, old) is not None:
-            raise SettingError(f"{old} has no effect in verl {VERL_VERSION}: use {new}")
+def profile_name() -> str:
+    """The profile of this run, as Hydra was told."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return str(HydraConfig.get().runtime.choices.get("profile")) if HydraConfig.initialized() else "gpu"
+
+
+def fetch_models(config: DictConfig) -> None:
+    """Fetches models that are names at the hub, and puts their folders in the configuration.
+
+    Raises:
+        UserError: One cannot be had.
+    """
+    for setting, name in MODELS.items():
+        value = OmegaConf.select(config, setting)
+        if value is None or (setting.startswith("reward.") and not config.reward.reward_model.enable):
+            continue
+        OmegaConf.update(config, setting, str(local_model(str(value), name)))
 
 
 def check_parts(config: DictConfig) -> None:
     """Reward manager, trainer and replay buffer are ours: otherwise an unscored rollout trains as 0."""
     parts = {
-        "reward.reward_manager.name": "parallel",
-        "trainer.v1.trainer_mode": "writing_rl",
-        "trainer.v1.sampler.custom_sampler.name": "ScoredReplayBuffer",
+        "reward.reward_manager.name": ("parallel",),
+        "reward.reward_manager.source": ("register",),
+        "trainer.v1.trainer_mode": ("writing_rl", "writing_rl_rehearsal"),
+        "trainer.v1.sampler.custom_sampler.name": ("ScoredReplayBuffer",),
     }
     for setting, ours in parts.items():
-        if OmegaConf.select(config, setting) != ours:
+        if OmegaConf.select(config, setting) not in ours:
             raise SettingError(
-                f"{setting} is {OmegaConf.select(config, setting)}: it must be {ours}, or a rollout "
+                f"{setting} is {OmegaConf.select(config, setting)}: it must be {ours[0]}, or a rollout "
                 "without a verdict would train as if it had lost"
             )
 
@@ -98,21 +138,22 @@ def check_served_judge(config: DictConfig, settings: Settings) -> None:
     serves = bool(config.reward.reward_model.enable)
     if named and not serves:
         raise SettingError(f"judge {named[0]} is served by verl only with judge=verl on the command line")
+    if serves and not config.reward.reward_model.enable_resource_pool:
+        raise SettingError(
+            "reward.reward_model.enable_resource_pool is false: a judge that verl serves answers only from "
+            "GPUs of its own, so leave it true, as judge=verl has it"
+        )
+    if serves and config.reward.custom_reward_function.path is None:
+        raise SettingError(
+            "reward.custom_reward_function.path is null: verl would take the judge for a classifier; leave "
+            "it out"
+        )
     if serves and not named:
         raise SettingError("judge=verl serves a judge that is not among writing_rl.judge.model: add `verl`")
     if serves:
         model = config.reward.reward_model.model_path
         if not model:
             raise SettingError("judge=verl serves a judge: set reward.reward_model.model_path to its model")
-        check_model(str(model), "reward.reward_model.model_path")
-
-
-def check_model(path: str, setting: str = "BASE_MODEL") -> None:
-    """A model is a checkpoint folder, or may be a name on the hub."""
-    folder = Path(path).expanduser()
-    looks_like_path = path.startswith(("/", "./", "../", "~")) or folder.exists()
-    if looks_like_path and not (folder / "config.json").is_file():
-        raise SettingError(f"{setting} is {path}, which holds no Hugging Face checkpoint (no config.json)")
 
 
 def check_outputs(config: DictConfig, settings: Settings) -> None:
@@ -155,16 +196,22 @@ def check_index_file(settings: Settings, samples: list[Sample], path: str, resum
         check_beginning(settings.index_file, settings.existing_index, indexes, starts)
 
 
-def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> None:
-    """No prompt is longer than the limit; verl would stop at it in the middle of the run."""
-    if config.data.filter_overlong_prompts:
-        return
+def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> int:
+    """No prompt is longer than the limit; verl would stop at it in the middle of the run.
+
+    Returns:
+        How many samples of the first set verl will train on: it may have been told to leave longer ones out.
+    """
     path = config.actor_rollout_ref.model.tokenizer_path or config.actor_rollout_ref.model.path
     tokenizer = fit.load_tokenizer(path, "BASE_MODEL", trust_remote_code=config.data.trust_remote_code)
     limit = int(config.data.max_prompt_length)
+    kept = []
     for path, samples in sets.items():
-        lengths = fit.count_tokens(tokenizer, (fit.chat_text(tokenizer, sample) for sample in samples))
-        fit.check_prompt_lengths(lengths, path, limit)
+        lengths = list(fit.count_tokens(tokenizer, (fit.chat_text(tokenizer, sample) for sample in samples)))
+        kept.append(sum(length <= limit for length in lengths))
+        if not config.data.filter_overlong_prompts:
+            fit.check_prompt_lengths(lengths, path, limit)
+    return kept[0]
 
 
 def check_judge(settings: Settings, sample: Sample) -> None:

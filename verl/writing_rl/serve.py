@@ -22,11 +22,20 @@ from typing import NamedTuple
 
 from writing_rl.cpu import environment
 from writing_rl.errors import SetupError
+from writing_rl.launch.gpus import Gpu, installed_gpus, visible_gpus
+from writing_rl.launch.need import gpus_each, need_of, utilization
+from writing_rl.launch.placement import Placement, place
 
 #: Seconds that loading a large checkpoint may take.
 START_TIMEOUT_S = 1800.0
 #: Seconds in which a server is expected to end by itself.
 STOP_TIMEOUT_S = 20.0
+#: Seconds in which a GPU's memory is expected to be free again when its server has ended.
+RELEASE_TIMEOUT_S = 10.0
+#: Seconds between two looks at it.
+RELEASE_POLL_S = 0.5
+#: MiB that may be missing then: of what else runs on the GPU.
+RELEASE_SLACK_MIB = 512
 
 #: On a CPU: bfloat16 is slow or missing there, and nothing is gained by compiling.
 CPU_ARGUMENTS = ("--dtype", "float32", "--enforce-eager")
@@ -34,6 +43,11 @@ CPU_ARGUMENTS = ("--dtype", "float32", "--enforce-eager")
 #: What begins each line of vLLM's log, and the line of an exception.
 _TAG = re.compile(r"^\(\w+ pid=\d+\) ")
 _EXCEPTION = re.compile(r"(\w+\.)*\w*Error: ")
+#: What begins a logged line after that, and a logged line of an exception: a worker's is only logged.
+_LOG_LINE = re.compile(r"^[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d \[")
+_LOGGED = re.compile(r"^ERROR \d\d-\d\d \d\d:\d\d:\d\d \[[^]]*\] ?")
+#: In an exception that only points to another one.
+_ELSEWHERE = "root cause"
 
 _PR_SET_PDEATHSIG = 1
 
@@ -50,33 +64,61 @@ class Server(NamedTuple):
     check: Callable[[], None]
 
 
+def placements(checkpoints: Sequence[str], arguments: Sequence[str] = ()) -> list[Placement | None]:
+    """Where servers that run at the same time are to run.
+
+    Args:
+        checkpoints: What they serve.
+        arguments: More of `vllm serve`'s options. What they say of memory and GPUs counts.
+
+    Returns:
+        One for each, in the same order; None for all where there is no GPU to choose.
+
+    Raises:
+        NoRoom: The free memory of the GPUs does not do for all of them at once.
+        SetupError: vLLM is not installed, or the GPUs cannot be asked.
+    """
+    gpus = [] if _is_cpu() else visible_gpus()
+    if not gpus:
+        return [None for _ in checkpoints]
+    needs = [need_of(checkpoint, arguments) for checkpoint in checkpoints]
+    return [*place(gpus, needs, gpus_each=gpus_each(arguments), utilization=utilization(arguments))]
+
+
 @contextlib.contextmanager
-def serve(checkpoint: str, name: str, arguments: Sequence[str] = ()) -> Iterator[Server]:
+def serve(
+    checkpoint: str, name: str, arguments: Sequence[str] = (), placement: Placement | None = None
+) -> Iterator[Server]:
     """Serves a checkpoint on the loopback interface while the context lasts.
 
     Args:
         checkpoint: A folder in Hugging Face's format, or a name at the hub.
         name: What its requests call the model.
         arguments: More of `vllm serve`'s options.
+        placement: Its GPUs, where it is not the only server; None gives it the one with the most free memory.
 
     Yields:
         Where it is.
 
     Raises:
-        SetupError: vLLM is not installed, or the server ends before it is ready; the message holds its last
-            error and names its log.
+        SetupError: vLLM is not installed, no GPU has room for it, or the server ends before it is ready; the
+            message holds its last error and names its log.
     """
-    try:
-        is_cpu = "cpu" in version("vllm")
-    except PackageNotFoundError:
-        raise SetupError("vLLM is not installed here: run bash scripts/setup_env.sh") from None
+    is_cpu = _is_cpu()
+    is_alone = placement is None
+    if placement is None:
+        (placement,) = placements([checkpoint], arguments)
+    where = f" on {placement.describe()}" if placement else ""
+    print(f"Starting vLLM with {checkpoint}{where}", file=sys.stderr)
     port = _free_port()
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--model", checkpoint, "--served-model-name", name]
-    command += [*(CPU_ARGUMENTS if is_cpu else ()), "--disable-uvicorn-access-log", *arguments]
+    command += [*(CPU_ARGUMENTS if is_cpu else ()), "--disable-uvicorn-access-log"]
+    command += [*(placement.arguments if placement else ()), *arguments]
     variables = dict(os.environ)
     if is_cpu:
         variables = {**environment.VARIABLES, "VLLM_CPU_KVCACHE_SPACE": "1", **variables}
+    variables |= placement.variables if placement else {}
     descriptor, log_name = tempfile.mkstemp(prefix="writing-rl-vllm-", suffix=".log")
     log = Path(log_name)
     with open(descriptor, "wb") as output:
@@ -104,6 +146,38 @@ def serve(checkpoint: str, name: str, arguments: Sequence[str] = ()) -> Iterator
         _end(server)
         if healthy:
             log.unlink(missing_ok=True)
+    if is_alone and placement:
+        with _heeding_ctrl_c():
+            _await_memory(placement.gpus)
+
+
+def _is_cpu() -> bool:
+    """Whether vLLM is its build for CPUs.
+
+    Raises:
+        SetupError: It is not installed.
+    """
+    try:
+        return "cpu" in version("vllm")
+    except PackageNotFoundError:
+        raise SetupError("vLLM is not installed here: run bash scripts/setup_env.sh") from None
+
+
+def _await_memory(before: Sequence[Gpu]) -> None:
+    """Waits until the memory of a server that has ended is free: the next one is placed by what is free.
+
+    A driver may take a second for it after the last process is gone.
+
+    Args:
+        before: The server's GPUs before it started.
+    """
+    given_up = time.monotonic() + RELEASE_TIMEOUT_S
+    with contextlib.suppress(SetupError):  # whoever starts the next server is told
+        while time.monotonic() < given_up:
+            free = {gpu.uuid: gpu.free_mib for gpu in installed_gpus()}
+            if all(free.get(gpu.uuid, 0) >= gpu.free_mib - RELEASE_SLACK_MIB for gpu in before):
+                return
+            time.sleep(RELEASE_POLL_S)
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], port: int, checkpoint: str, log: Path) -> None:
@@ -139,13 +213,20 @@ def _heeding_ctrl_c() -> Iterator[None]:
 
 
 def _last_error(log: Path) -> str:
-    """What a log says of the end: the first exception with the line after it, else the last line."""
+    """What a log says of the end: the first exception with the line after it, else the last line.
+
+    On several GPUs, each has a worker, whose exception is only logged; what is raised then points to it.
+    """
     lines = [
         _TAG.sub("", line).strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
     ]
-    for number, line in enumerate(lines):
-        if _EXCEPTION.match(line):
-            return " ".join(lines[number : number + 2])[:300]
+    logged = [_LOGGED.sub("", line).strip() for line in lines]
+    for may_point in (False, True):
+        for said in (lines, logged):
+            for number, line in enumerate(said):
+                if _EXCEPTION.match(line) and (may_point or _ELSEWHERE not in line):
+                    more = [line for line in said[number + 1 : number + 2] if not _LOG_LINE.match(line)]
+                    return " ".join([line, *more])[:300]
     return next((line for line in reversed(lines) if line), "it said nothing")[:300]
 
 

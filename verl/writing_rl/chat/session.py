@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from writing_rl.chat.keyboard import typed
 from writing_rl.chat.layout import clean, indented, show
 from writing_rl.data.generate import Generation
 from writing_rl.data.prompt_files import Prompt
-from writing_rl.data.writers import Writer, opened
+from writing_rl.data.writers import Writer, opened, placed_together
 from writing_rl.errors import SettingError
 from writing_rl.judging.asking import as_answered
 from writing_rl.judging.channel import Channel, own_slots
@@ -25,6 +26,7 @@ from writing_rl.judging.make import close_all, describe, make_channel, make_judg
 from writing_rl.judging.slots import SlotPool
 from writing_rl.judging.verdict import Outcome, Verdict, outcome_of
 from writing_rl.judging.writing import Writing
+from writing_rl.launch.placement import NoRoom, Placement
 from writing_rl.settings import JudgeSettings
 
 _VERDICTS = {Outcome.TIE: "a tie", Outcome.UNSCORED: "no verdict"}
@@ -78,10 +80,14 @@ class Session:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 output = stack.enter_context(_appending(self.output)) if self.output else None
-                if self.one_at_a_time:
+                places = None if self.one_at_a_time else self._places()
+                if places is None:
                     hands = [await self._written_before(writer, channel) for writer in self._writers]
                 else:
-                    hands = [await self._hand(stack, writer, channel) for writer in self._writers]
+                    hands = [
+                        await self._hand(stack, writer, channel, place)
+                        for writer, place in zip(self._writers, places, strict=True)
+                    ]
                 await self._play(Contest((hands[0], hands[1]), judges, rules), tally, output)
         finally:
             await close_all(judges)
@@ -92,9 +98,31 @@ class Session:
     def _writers(self) -> Sequence[Writer]:
         return self.generation.writers
 
-    async def _hand(self, stack: contextlib.AsyncExitStack, writer: Writer, channel: Channel) -> Hand:
+    def _places(self) -> list[Placement | None] | None:
+        """Where the models are served; None where one has to write after the other.
+
+        Raises:
+            NoRoom: There is no room for both at once, and what they write to is not known yet.
+        """
+        try:
+            return placed_together(self._writers, self.generation.vllm_arguments)
+        except NoRoom as error:
+            if any(writer.checkpoint is None for writer in self._writers):
+                raise
+            if self.prompts is None:
+                raise NoRoom(f"{error}, or let them write one after the other, to --prompts FILE") from None
+            print(f"Note: one model writes after the other, for {error}", file=sys.stderr)
+            return None
+
+    async def _hand(
+        self,
+        stack: contextlib.AsyncExitStack,
+        writer: Writer,
+        channel: Channel,
+        place: Placement | None = None,
+    ) -> Hand:
         model = stack.enter_context(
-            opened(writer, self.generation.models, channel, self.generation.vllm_arguments)
+            opened(writer, self.generation.models, channel, self.generation.vllm_arguments, place)
         )
         stack.push_async_callback(model.close)
         return hand_of(model, writer, self.generation)
@@ -107,7 +135,9 @@ class Session:
         texts: dict[str, Text] = {}
         async with contextlib.AsyncExitStack() as stack:
             hand = await self._hand(stack, writer, channel)
-            bar = stack.enter_context(tqdm(total=len(self.prompts), unit="text", desc=writer.name))
+            bar = stack.enter_context(
+                tqdm(disable=None, total=len(self.prompts), unit="text", desc=writer.name)
+            )
             asked = as_answered(self.prompts, hand, self.generation.models.parallel)
             async with contextlib.aclosing(asked) as answered:  # type: ignore[type-var]
                 async for prompt, text in answered:

@@ -50,7 +50,7 @@ MODULES = (
 )
 
 #: Environment variable with the path of the script that stands in for Python.
-PYTHON_VARIABLE = "WRITING_RL_PYTHON"
+PYTHON_VARIABLE = "WRITING_RL_FORKED_PYTHON"
 
 ENVIRONMENT = {
     # pyarrow's allocator would otherwise start a thread on import, and only the thread that forks goes along.

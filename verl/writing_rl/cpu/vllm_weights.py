@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shlex
 
 import torch
 
@@ -25,6 +26,7 @@ def register() -> None:
     """
     if os.environ.get("VERL_PLATFORM", "").strip().lower() != "cpu":
         return
+    _quote_library_path()
     if PYTHON_VARIABLE in os.environ:
         multiprocessing.set_executable(os.environ[PYTHON_VARIABLE])
     from vllm.model_executor.layers import utils
@@ -40,6 +42,18 @@ def register() -> None:
         written_for="0.28.0",
     )
     utils.dispatch_cpu_unquantized_gemm = use_plain_linear
+
+
+def _quote_library_path() -> None:
+    """Lets vLLM compile where the path of the environment has spaces.
+
+    torch 2.13 quotes the folders of headers on its compiler's command line, and not that of its libraries
+    (`torch/_inductor/cpp_builder.py`).
+    """
+    if " " in torch.__file__:
+        from torch.utils import cpp_extension
+
+        cpp_extension.TORCH_LIB_PATH = shlex.quote(os.path.join(os.path.dirname(torch.__file__), "lib"))
 
 
 def use_plain_linear(layer: torch.nn.Module, remove_weight: bool) -> None:

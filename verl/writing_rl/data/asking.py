@@ -45,7 +45,9 @@ async def ask_for(
 
     left = {key: question for key, question in questions.items() if key not in stage.found}
     took: Counter[str] = Counter()
-    with tqdm(total=len(questions), initial=len(questions) - len(left), unit=unit, smoothing=0.05) as bar:
+    with tqdm(
+        disable=None, total=len(questions), initial=len(questions) - len(left), unit=unit, smoothing=0.05
+    ) as bar:
 
         async def work(item: tuple[str, Q]) -> Mapping[str, Any]:
             return await ask(item[1])

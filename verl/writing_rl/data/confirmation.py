@@ -116,7 +116,7 @@ async def confirm(
 
     left: dict[int, list[Reference]] = {}
     try:
-        with tqdm(total=len(tasks), unit="prompt") as bar:
+        with tqdm(disable=None, total=len(tasks), unit="prompt") as bar:
             async for (place, _), references in as_answered(
                 enumerate(tasks), work, AHEAD * settings.parallel
             ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,8 @@ from writing_rl.judging.channel import Channel
 from writing_rl.judging.make import make_models
 from writing_rl.judging.model import Model
 from writing_rl.judging.providers import Served, provider_of
-from writing_rl.serve import serve
+from writing_rl.launch.placement import Placement
+from writing_rl.serve import placements, serve
 from writing_rl.settings import JudgeSettings
 
 #: What a model's name begins with that vLLM is to serve from the hub.
@@ -78,13 +78,36 @@ def _parse(name: str) -> Writer:
     return Writer(name)
 
 
+def placed_together(writers: Sequence[Writer], vllm_arguments: Sequence[str] = ()) -> list[Placement | None]:
+    """Where the checkpoints among some writers are served when all of them are there at the same time.
+
+    Args:
+        writers: Which.
+        vllm_arguments: More of `vllm serve`'s options, for checkpoints.
+
+    Returns:
+        One for each writer; None for one at an endpoint, and for all where there is no GPU to choose.
+
+    Raises:
+        NoRoom: The GPUs have no room for all of them at once.
+        SetupError: vLLM is not installed, or the GPUs cannot be asked.
+    """
+    checkpoints = [writer.checkpoint for writer in writers if writer.checkpoint is not None]
+    places = iter(placements(checkpoints, vllm_arguments) if checkpoints else [])
+    return [next(places) if writer.checkpoint is not None else None for writer in writers]
+
+
 def _host(address: str | None) -> str | None:
     return urlsplit(address or "https://api.openai.com").hostname
 
 
 @contextlib.contextmanager
 def opened(
-    writer: Writer, settings: JudgeSettings, channel: Channel, vllm_arguments: Sequence[str] = ()
+    writer: Writer,
+    settings: JudgeSettings,
+    channel: Channel,
+    vllm_arguments: Sequence[str] = (),
+    placement: Placement | None = None,
 ) -> Iterator[Model]:
     """A writer, ready to be asked; a checkpoint is served while the context lasts.
 
@@ -93,6 +116,7 @@ def opened(
         settings: How models are asked.
         channel: This process's way to them.
         vllm_arguments: More of `vllm serve`'s options, for a checkpoint.
+        placement: Its GPUs, where it is not the only checkpoint: see `placed_together`.
 
     Raises:
         SettingError: It lacks what it needs, such as a key or, with a budget, a price.
@@ -110,8 +134,7 @@ def opened(
         assert model is not None  # `offline` is no writer
         yield model
         return
-    print(f"Starting vLLM with {writer.checkpoint}", file=sys.stderr)
-    with serve(writer.checkpoint, writer.name, vllm_arguments) as server:
+    with serve(writer.checkpoint, writer.name, vllm_arguments, placement) as server:
         settings = replace(settings, models=(writer.name,), providers={writer.name: "verl"})
         served = Served(server.address, writer.name, server.check)
         model = make_models(settings, channel, served)[writer.name]

@@ -74,7 +74,7 @@ def train_base_model(
     """
     if not corpus or steps < 1:
         raise ValueError("a base model needs a corpus and at least one step")
-    tokenizer = _train_tokenizer(corpus)
+    tokenizer = train_tokenizer(corpus)
     texts = [_encode(tokenizer, prompt, story) for prompt, story in corpus]
     torch.manual_seed(seed)
     model = Qwen2ForCausalLM(_config(tokenizer))
@@ -93,11 +93,11 @@ def train_base_model(
         loss=loss,
         seconds=time.perf_counter() - started,
     )
-    _save(model, tokenizer, folder)
+    save_checkpoint(model, tokenizer, folder)
     return report
 
 
-def _train_tokenizer(corpus: Sequence[tuple[str, str]]) -> PreTrainedTokenizerFast:
+def train_tokenizer(corpus: Sequence[tuple[str, str]]) -> PreTrainedTokenizerFast:
     """Byte-level BPE: the words of the stories are one token each, and any other text still encodes."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -159,7 +159,7 @@ def _fit(
     batches = _batches(texts, pad, torch.Generator().manual_seed(seed))
     losses: list[float] = []
     model.train()
-    with tqdm(range(steps), desc="base model", unit="step") as progress:
+    with tqdm(range(steps), desc="base model", unit="step", disable=None) as progress:
         for step in progress:
             # Up in a straight line, then down in one: the usual shape for a short training.
             rate = min((step + 1) / WARM_UP_STEPS, (steps - step) / steps)
@@ -199,7 +199,7 @@ def _batches(
             yield inputs, labels, (torch.arange(width) < lengths[:, None]).long()
 
 
-def _save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def save_checkpoint(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)

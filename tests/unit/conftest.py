@@ -1,0 +1,88 @@
+"""Fixtures of the tests of what is checked before a run: configurations, models and GPUs."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Mapping
+
+import pytest
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from writing_rl.compose import compose
+from writing_rl.launch.gpus import Gpu
+from writing_rl.launch.model_shape import ModelShape
+
+
+@functools.cache
+def _profile(name: str) -> DictConfig:
+    return compose([f"profile={name}", "trainer.n_gpus_per_node=8", "actor_rollout_ref.model.path=model"])
+
+
+@pytest.fixture(scope="session")
+def composed() -> Callable[..., DictConfig]:
+    """Composes a profile for 8 GPUs, with `setting=value` on top; composing these as well would take long."""
+
+    def make(profile: str, *settings: str) -> DictConfig:
+        config = copy.deepcopy(_profile(profile))
+        for setting, value in (text.split("=", 1) for text in settings):
+            OmegaConf.update(config, setting, yaml.safe_load(value))
+        return config
+
+    return make
+
+
+def _qwen(
+    billions: float, hidden: int, layers: int, heads: int, groups: int, inner: int, *, tied: bool
+) -> ModelShape:
+    vocabulary = 152_064 if hidden == 3584 else 151_936
+    wide, narrow = 128 * heads, 128 * groups
+    matrices = (
+        *((wide, hidden), (narrow, hidden), (narrow, hidden), (hidden, wide)),
+        *((inner, hidden), (inner, hidden), (hidden, inner)),
+    )
+    return ModelShape(
+        parameters=int(billions * 1e9),
+        tied=tied,
+        vocabulary=vocabulary,
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+        key_value_heads=groups,
+        head_size=128,
+        positions=32_768,
+        bytes=int(2e9 * billions),
+        largest=vocabulary * hidden,
+        matrices=matrices * layers,
+    )
+
+
+@pytest.fixture(scope="session")
+def models() -> Mapping[str, ModelShape]:
+    """Models that people train, by their names."""
+    return {
+        "Qwen2.5-1.5B": _qwen(1.544, 1536, 28, 12, 2, 8960, tied=True),
+        "Qwen2.5-3B": _qwen(3.086, 2048, 36, 16, 2, 11008, tied=True),
+        "Qwen2.5-7B": _qwen(7.616, 3584, 28, 28, 4, 18944, tied=False),
+        "Qwen3-8B": _qwen(8.191, 4096, 36, 32, 8, 12288, tied=False),
+        "Qwen2.5-32B": _qwen(32.76, 5120, 64, 40, 8, 27648, tied=False),
+    }
+
+
+#: MiB that `nvidia-smi` shows, by what people call them.
+_MEMORY = {24: 24564, 80: 81559, 141: 143771, 180: 183359}
+
+
+@pytest.fixture(scope="session")
+def gpus() -> Callable[[int, int], list[Gpu]]:
+    """Makes a number of idle GPUs, of 24, 80, 141 or 180 GB."""
+
+    def make(count: int, gigabytes: int) -> list[Gpu]:
+        total = _MEMORY[gigabytes]
+        return [
+            Gpu(number, f"GPU-{number}", f"GPU {gigabytes}GB", total, total - 500, "580.65.06", (9, 0))
+            for number in range(count)
+        ]
+
+    return make

@@ -1,0 +1,95 @@
+"""Asking the judges of a run some real questions, to know how long they take and what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from writing_rl.data.samples import Sample
+from writing_rl.errors import JudgeError
+from writing_rl.judging.cache import CacheMode
+from writing_rl.judging.compare import Comparison, compare
+from writing_rl.judging.limits import Limits
+from writing_rl.judging.make import check_prices, close_all, make_channel, make_judges
+from writing_rl.launch.forecast import JudgeMeasured
+from writing_rl.settings import JudgeSettings
+
+#: Tokens of the instructions around the texts, about, for the sum that is said before asking.
+INSTRUCTIONS = 600
+
+
+def announce(settings: JudgeSettings, samples: Sequence[Sample], count: Callable[[str], int]) -> str:
+    """What the questions may cost at most, in a line.
+
+    Args:
+        settings: The judges.
+        samples: One for each question.
+        count: Counts the tokens of a text.
+    """
+    read = sum(count(text) for sample in samples for text in (*_pair(sample), sample.prompt))
+    read += INSTRUCTIONS * len(samples)
+    written = settings.max_tokens * len(samples)
+    prices = check_prices(settings)
+    known = [price.of(read, written) for price in prices.values() if price is not None]
+    cost = f"at most ${sum(known):.2f}" if len(known) == len(prices) else "at a price that is not known"
+    questions = "1 real question" if len(samples) == 1 else f"{len(samples)} real questions"
+    return f"asking {', '.join(settings.models)} {questions}, about {read:,} tokens to read, {cost}"
+
+
+def measure(settings: JudgeSettings, samples: Sequence[Sample], count: Callable[[str], int]) -> JudgeMeasured:
+    """Asks each judge to compare the first with the last reference of each sample.
+
+    Args:
+        settings: The judges; their limits do not hold here, and the cache is not used.
+        samples: One for each question.
+        count: Counts the tokens of a text.
+
+    Raises:
+        JudgeError: No question was answered.
+    """
+    comparisons = asyncio.run(_ask(settings, samples))
+    answers = [call.answer for comparison in comparisons for call in comparison.calls]
+    if not answers:
+        first = comparisons[0]
+        raise JudgeError(f"the judge answered no question ({first.reason}: {first.detail})")
+    prices = list(check_prices(settings).values())
+    known = [price for price in prices if price is not None]
+    complete = len(known) == len(prices)
+    return JudgeMeasured(
+        seconds=statistics.median(answer.latency_s for answer in answers),
+        prompt_tokens=statistics.fmean(answer.prompt_tokens for answer in answers),
+        completion_tokens=statistics.fmean(answer.completion_tokens for answer in answers),
+        text_tokens=statistics.fmean(count(text) for sample in samples for text in _pair(sample)),
+        input_usd=statistics.fmean(price.input for price in known) / 1e6 if complete else None,
+        output_usd=statistics.fmean(price.output for price in known) / 1e6 if complete else None,
+    )
+
+
+async def _ask(settings: JudgeSettings, samples: Sequence[Sample]) -> list[Comparison]:
+    from verl.utils.reward_score.writing_rl import TEMPLATES
+
+    settings = replace(settings, limits=Limits(), cache=CacheMode.OFF)
+    judges = make_judges(settings, TEMPLATES, make_channel(settings))
+    try:
+        return await asyncio.gather(
+            *(
+                compare(
+                    judges,
+                    settings.rules,
+                    prompt=sample.prompt,
+                    response=response,
+                    reference=reference,
+                    criteria=sample.criteria,
+                )
+                for sample in samples
+                for reference, response in [_pair(sample)]
+            )
+        )
+    finally:
+        await close_all(judges)
+
+
+def _pair(sample: Sample) -> tuple[str, str]:
+    return sample.references[0], sample.references[-1]
