@@ -20,6 +20,7 @@ import pytest
 
 from tests.e2e.conftest import LONGEST_END_S, LONGEST_RUN_S, processes_in
 from writing_rl.launch.rehearsal import checkpoint_bytes
+from writing_rl.launch.smoke import make_material
 
 
 @pytest.fixture
@@ -64,20 +65,32 @@ def test_ppo_with_a_critic_and_tensor_parallel_2(run_module: Any, tmp_path: Path
     assert not left & {"checkpoints", "data", "exported", "model"}
 
 
-def test_grpo_of_adapters(run_module: Any) -> None:
-    table = smoke(run_module, "gpu_lora")
-    assert table["LoRA"] == "rank 32"
-    assert table["algorithm"] == "grpo, 8 texts a prompt, KL loss"
-    assert table["export"] == "a folder that transformers loads, with its adapter"
+def test_a_rehearsal_of_grpo_of_adapters(run_module: Any, tmp_path: Path) -> None:
+    tiny = tmp_path / "tiny"
+    tiny.mkdir()
+    variables = {**make_material(tiny), "EXPERIMENT_NAME": "trial", "JUDGE_MODEL": "offline"}
+    settings = ["profile=gpu_lora", "machine=cpu", "trial=smoke", "trainer.n_gpus_per_node=1"]
+    said = run_module("writing_rl.launch.rehearsal", "--out", "out", *settings, **variables)
+    assert "judge calls" in said
+    found = json.loads((tmp_path / "out" / "rehearsal.json").read_text())
+    assert found["steps"]["full"]["tokens"] == 32  # forced to full length
+    assert found["steps"]["warm"]["seconds"]["update"] > 0
+    assert found["full_peaks"]["update"]["host"] > 100 << 20
+    assert found["checkpoint"] > 1 << 20
+    assert found["plan"]["calls"] == 2 * 8 * 8
+    # Checkpoints are gone, and nothing of the experiment is touched.
+    assert not (tmp_path / "out" / "checkpoints").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "tiny"}
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("profile", ["gpu_grpo", "original", "gpu_small"])
-def test_the_other_profiles(run_module: Any, profile: str) -> None:
+@pytest.mark.parametrize("profile", ["gpu_grpo", "original", "gpu_lora", "gpu_small"])
+def test_every_other_profile(run_module: Any, profile: str) -> None:
     table = smoke(run_module, profile)
     assert table["profile"] == f"{profile}, CPU"
 
 
+@pytest.mark.nightly
 def test_a_rehearsal_forecasts_the_run(run_module: Any, material: Path, tmp_path: Path) -> None:
     variables = {
         "BASE_MODEL": str(material / "base_model"),
@@ -92,11 +105,6 @@ def test_a_rehearsal_forecasts_the_run(run_module: Any, material: Path, tmp_path
     said = run_module("writing_rl.launch.rehearsal", "--out", "out", *settings, **variables)
     assert "judge calls" in said
     forecast = json.loads((tmp_path / "out" / "rehearsal.json").read_text())
-    assert forecast["steps"]["full"]["tokens"] == 16  # forced to full length
-    assert forecast["full_peaks"]["update"]["host"] > 100 << 20
-    assert not (tmp_path / "out" / "checkpoints").exists()
-    assert not (tmp_path / "checkpoints").exists()  # nothing of the experiment
-
     script = Path(__file__).parents[2] / "scripts" / "create_index_file.py"
     subprocess.run([sys.executable, str(script)], cwd=tmp_path, env={**os.environ, **variables}, check=True)
     run_module("writing_rl.main", *settings, **variables)
@@ -108,7 +116,6 @@ def test_a_rehearsal_forecasts_the_run(run_module: Any, material: Path, tmp_path
     ]
     assert max(entry["step"] for entry in figures) == plan["steps"] == 2
     spent = json.loads((tmp_path / "logs" / "trial" / "judge" / "spent.json").read_text())
-    calls = (plan["steps"] * plan["texts"] + plan["validations"] * plan["test_texts"]) * plan["requests"]
-    assert spent["calls"] == calls
+    assert spent["calls"] == plan["calls"]
     checkpoint = tmp_path / "checkpoints" / "trial" / "global_step_2"
     assert checkpoint_bytes(checkpoint) == forecast["checkpoint"]

@@ -31,6 +31,7 @@ class Hub:
         refusal: Status and headers of every answer, instead of an answer.
         cut_at: Bytes after which a download is cut off.
         files: What it holds.
+        is_a_hub: Whether its files have the headers of a hub.
         downloads: Path and `Range` of each download that was asked for.
     """
 
@@ -38,6 +39,7 @@ class Hub:
         self.refusal: tuple[int, Mapping[str, str]] | None = None
         self.cut_at: int | None = None
         self.files = dict(FILES)
+        self.is_a_hub = True
         self.downloads: list[tuple[str, str | None]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -77,7 +79,7 @@ class Hub:
 
             def answer_file(self, name: str, data: bytes) -> None:
                 headers = {
-                    "X-Repo-Commit": COMMIT,
+                    **({"X-Repo-Commit": COMMIT} if hub.is_a_hub else {}),
                     "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
                     "Accept-Ranges": "bytes",
                 }
@@ -213,6 +215,109 @@ def test_a_hub_that_cannot_be_reached_is_not_needed_twice(hub: Hub, fetch: Any) 
     _, folder = fetch()
     assert fetch(**nobody) == (True, folder)
     assert fetch(HF_HUB_OFFLINE="1", **nobody) == (True, folder)
+
+
+#: Ends the process when it comes to the weights, and the rest has been fetched.
+KILLED_AT_THE_WEIGHTS = """
+import os, sys, time
+from pathlib import Path
+import huggingface_hub.file_download as download
+real = download.http_get
+def get(url, *arguments, **options):
+    if "safetensors" in url:
+        while not list(Path(os.environ["HF_HOME"]).rglob("config.json")):
+            time.sleep(0.01)
+        print("killed", file=sys.stderr, flush=True)
+        os._exit(9)
+    return real(url, *arguments, **options)
+download.http_get = get
+"""
+
+
+def test_after_a_kill_only_the_rest_is_fetched(hub: Hub, fetch: Any) -> None:
+    assert fetch(before=KILLED_AT_THE_WEIGHTS) == (False, "killed")
+    assert [name for name, _ in hub.downloads] == ["config.json"]
+    fine, folder = fetch()
+    assert fine
+    assert (Path(folder) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+    assert [name for name, _ in hub.downloads] == ["config.json", "model.safetensors"]
+
+
+def test_a_part_of_a_model_is_no_copy(fetch: Any) -> None:
+    fetch(before=KILLED_AT_THE_WEIGHTS)
+    fine, line = fetch(HF_ENDPOINT="http://127.0.0.1:9")
+    assert not fine
+    assert "cannot be reached" in line
+    fine, line = fetch(HF_HUB_OFFLINE="1")
+    assert not fine
+    assert "of which only a part was fetched before, and HF_HUB_OFFLINE forbids asking the hub" in line
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_hub_that_fails_is_not_needed_for_what_was_fetched(hub: Hub, fetch: Any, status: int) -> None:
+    hub.refusal = (status, {})
+    fine, line = fetch()
+    assert not fine
+    assert "cannot be reached (" in line
+    assert str(status) in line
+    hub.refusal = None
+    _, folder = fetch()
+    hub.refusal = (status, {})
+    assert fetch() == (True, folder)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HF_ENDPOINT": "no address"},
+        {"HF_ENDPOINT": "http://127.0.0.1:port"},
+        {"HTTP_PROXY": "socks9://127.0.0.1:9", "NO_PROXY": ""},
+        {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": ""},
+    ],
+)
+def test_addresses_that_lead_nowhere_are_one_line(fetch: Any, variables: dict[str, str]) -> None:
+    fine, line = fetch(**variables)
+    assert not fine
+    assert line.startswith("Error: BASE_MODEL is org/model, and the hub at ")
+    assert "HTTPS_PROXY to your proxy" in line
+
+
+def test_an_address_may_end_with_a_slash(hub: Hub, fetch: Any) -> None:
+    assert fetch(HF_ENDPOINT=f"{hub.url}/")[0]
+
+
+def test_a_server_that_is_no_hub_is_one_line(hub: Hub, fetch: Any) -> None:
+    hub.is_a_hub = False
+    fine, line = fetch()
+    assert not fine
+    assert "X-Repo-Commit" in line
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(fetch: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    fine, line = fetch(HF_HOME=str(tmp_path / "file" / "hf"))
+    assert not fine
+    assert line.startswith(
+        "Error: org/model cannot be fetched: Not a directory: free some disk, or set HF_HOME"
+    )
+
+
+# Folders
+
+
+def test_a_folder_is_taken_where_it_is(fetch: Any, tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
+    assert fetch(str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9") == (True, str(tmp_path))
+    assert fetch("~", HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9") == (True, str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./none", "../none", "~no_such_user/model", "~/none"])
+def test_a_path_without_a_checkpoint_is_one_line_and_asks_nobody(hub: Hub, fetch: Any, name: str) -> None:
+    hub.refusal = (500, {})
+    assert fetch(name) == (
+        False,
+        f"Error: BASE_MODEL is {name}, which holds no Hugging Face checkpoint (no config.json)",
+    )
 
 
 def test_offline_without_a_copy_is_one_line(fetch: Any) -> None:

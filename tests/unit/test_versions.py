@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,6 +114,34 @@ def test_flash_attn_is_the_one_that_verl_was_made_for(
         assert message("gpu").startswith("flash-attn is 2.7.0, but ")
 
 
+@pytest.mark.parametrize(("installed", "passes"), [("0.12.3", True), ("0.17.0", False), ("0.11.7", False)])
+def test_kernels_are_of_a_version_that_transformers_accepts(
+    machine: dict[str, str], installed: str, passes: bool
+) -> None:
+    for_gpus(machine)
+    machine["kernels"] = installed
+    if passes:
+        versions.check_versions("gpu")
+    else:
+        assert message("gpu").startswith(f"kernels is {installed}, but >=0.12,<0.13 is needed: ")
+
+
+def test_without_verl_what_it_pins_is_not_known(
+    machine: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = versions.distribution("writing-rl")
+
+    def distribution(name: str) -> Any:
+        if name != "writing-rl":
+            raise PackageNotFoundError(name)
+        return ours
+
+    del machine["verl"]
+    monkeypatch.setattr(versions, "distribution", distribution)
+    assert message("cpu").startswith("verl is missing: ")
+    assert message("gpu").startswith("verl is missing; verl is missing; torch is 2.13.0+cpu")
+
+
 def test_an_environment_of_ones_own_is_never_set_up_by_us(
     monkeypatch: pytest.MonkeyPatch, machine: dict[str, str]
 ) -> None:
@@ -142,3 +172,20 @@ def test_triton_needs_the_headers_of_python(monkeypatch: pytest.MonkeyPatch, tmp
         versions.check_triton()
     (tmp_path / "Python.h").touch()
     versions.check_triton()
+
+
+def test_this_environment_is_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", versions.__name__, "cpu"], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (0, f"{sys.executable} has what a cpu run needs\n")
+
+
+def test_a_cpu_environment_is_told_so_in_one_line() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", versions.__name__, "gpu"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert "a build for the CPU" in line

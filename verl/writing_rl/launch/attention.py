@@ -17,6 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 HUB_KERNEL = "kernels-community/flash-attn2"
 #: The version that verl 0.9.1 was made for (its extra `flash-attn-cu130torch211`).
 FLASH_ATTN_VERSION = "2.8.3"
+#: The versions of kernels that transformers 5.9 accepts; it refuses others when a model is loaded.
+KERNELS_VERSIONS = ">=0.12,<0.13"
 
 
 class Kernel(str, Enum):

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,12 +22,12 @@ from typing import Any
 
 from writing_rl.errors import SetupError
 from writing_rl.launch import attention
-from writing_rl.launch.gpus import Gpu
+from writing_rl.launch.gpus import LEAST_DRIVER, Gpu
 
 #: Seconds: a cold import of torch from a network disk, and the first CUDA context of eight GPUs.
 TIMEOUT_S = 180.0
-#: The driver that PyTorch's builds for CUDA 13 ask for.
-LEAST_DRIVER = 580
+#: What a rank says nothing to, and what all say nothing to.
+NO_ANSWER, NO_SUM = "it has not answered", "it has not added up a number with the others"
 
 
 def check_trial(gpus: Sequence[Gpu], kernel: attention.Kernel) -> None:
@@ -60,14 +59,10 @@ def run_trial(ranks: int, device: str, kernel: str, timeout_s: float = TIMEOUT_S
     Returns:
         What each rank that failed said of it.
     """
-    with tempfile.TemporaryDirectory(prefix="writing-rl-trial-") as folder, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
+    with tempfile.TemporaryDirectory(prefix="writing-rl-trial-") as folder:
         processes = [
             subprocess.Popen(
                 [sys.executable, "-m", __name__, str(rank), str(ranks), device, kernel, folder],
-                env={**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
@@ -96,7 +91,11 @@ def _wait(processes: list[subprocess.Popen[bytes]], folder: Path, timeout_s: flo
         if failed or not running:
             return failed
         if time.monotonic() > given_up:
-            return dict.fromkeys(running, f"it has not answered within {timeout_s:.0f} s")
+            # Those that are ready only wait for the others.
+            silent = [rank for rank in running if not (folder / f"{rank}.ready").exists()]
+            return dict.fromkeys(
+                silent or running, f"{NO_ANSWER if silent else NO_SUM} within {timeout_s:.0f} s"
+            )
         time.sleep(0.05)
 
 
@@ -111,8 +110,6 @@ def explain(said: str, gpus: Sequence[Gpu]) -> str:
     """The likely remedy for what a rank said."""
     driver = gpus[0].driver if gpus else ""
     major = driver.partition(".")[0]
-    if major.isdigit() and int(major) < LEAST_DRIVER:
-        return f"the driver is {driver}, PyTorch for CUDA 13 needs {LEAST_DRIVER} or newer: update it"
     lower = said.lower()
     if "out of memory" in lower:
         return (
@@ -122,14 +119,23 @@ def explain(said: str, gpus: Sequence[Gpu]) -> str:
         return "another process holds it: see nvidia-smi"
     if "flash_attn" in lower or "undefined symbol" in lower:
         return "the kernel does not fit torch: run FLASH_ATTN=sdpa PROFILE=gpu bash scripts/setup_env.sh"
-    if "nccl" in lower or "answered" in lower:
-        return "GPUs do not reach each other: try NCCL_P2P_DISABLE=1, and a larger /dev/shm in a container"
     if "not compiled with cuda" in lower:
         return "torch is a build for the CPU: run PROFILE=gpu bash scripts/setup_env.sh"
+    if "localentrynotfound" in lower or "connecterror" in lower or "offlinemode" in lower:
+        return (
+            "the attention kernel comes from the model hub, once: see HF_HUB_OFFLINE and HF_ENDPOINT, or run "
+            "FLASH_ATTN=sdpa PROFILE=gpu bash scripts/setup_env.sh"
+        )
+    if major.isdigit() and int(major) < LEAST_DRIVER:
+        return f"the driver is {driver}, PyTorch for CUDA 13 needs {LEAST_DRIVER} or newer: update it"
+    if "nccl" in lower or NO_SUM in said:
+        return "GPUs do not reach each other: try NCCL_P2P_DISABLE=1, and a larger /dev/shm in a container"
     return f"see nvidia-smi and the driver's log (dmesg); the driver is {driver or 'unknown'}"
 
 
-def _try(rank: int, ranks: int, device: str, kernel: str) -> None:
+def _try(rank: int, ranks: int, device: str, kernel: str, folder: Path) -> None:
+    from datetime import timedelta
+
     import torch
     import torch.distributed as dist
 
@@ -140,10 +146,15 @@ def _try(rank: int, ranks: int, device: str, kernel: str) -> None:
     if float((matrix @ matrix)[0, 0]) != 256.0:
         raise RuntimeError("bfloat16 multiplies wrongly")
     attention.load(attention.Kernel(kernel))
-    from datetime import timedelta
-
+    (folder / f"{rank}.ready").touch()
     backend = "nccl" if device == "cuda" else "gloo"
-    dist.init_process_group(backend, rank=rank, world_size=ranks, timeout=timedelta(seconds=60))
+    dist.init_process_group(
+        backend,
+        init_method=f"file://{folder / 'store'}",  # a port could be taken by another before it is used
+        rank=rank,
+        world_size=ranks,
+        timeout=timedelta(seconds=60),
+    )
     number = torch.ones(1 << 20, device=place)
     dist.all_reduce(number)
     if float(number[0]) != ranks:
@@ -161,7 +172,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     try:
-        _try(arguments.rank, arguments.ranks, arguments.device, arguments.kernel)
+        _try(arguments.rank, arguments.ranks, arguments.device, arguments.kernel, arguments.folder)
     except Exception as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         report: Mapping[str, Any] = {"failed": f"{type(error).__name__}: {first}"[:300]}

@@ -14,7 +14,10 @@ from writing_rl.errors import SettingError, SetupError
 
 #: What a run reads of a repository. Weights in other formats than safetensors are not fetched beside these.
 WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py", "tokenizer*"]
-NOT_WANTED = ["original/*", "onnx/*", "openvino/*", "gguf/*", "*.gguf"]
+#: `consolidated` are Mistral's weights a second time.
+NOT_WANTED = ["original/*", "onnx/*", "openvino/*", "gguf/*", "*.gguf", "consolidated*"]
+#: Seconds that the hub may take to say what it has.
+ANSWER_S = 20
 #: The cache keeps a little more than the files.
 SPARE_BYTES = 1 << 30
 
@@ -45,25 +48,20 @@ def local_model(name: str, setting: str) -> Path:
         SettingError: There is no such model, or it may not be read.
         SetupError: The hub cannot be reached, or the disk is too small.
     """
-    folder = Path(name).expanduser()
-    if name.startswith(("/", "./", "../", "~")) or folder.exists():
-        if not (folder / "config.json").is_file():
+    folder = os.path.expanduser(name)
+    # These, unlike those of pathlib, take a folder that may not be read for one that is not there.
+    if name.startswith(("/", "./", "../", "~")) or os.path.exists(folder):
+        if not os.path.isfile(os.path.join(folder, "config.json")):
             raise SettingError(
                 f"{setting} is {name}, which holds no Hugging Face checkpoint (no config.json)"
             )
-        return folder.absolute()
+        return Path(folder).absolute()
     from huggingface_hub import constants
 
     if constants.is_offline_mode():
         return _cached(name, setting)
-    options: dict[str, Any] = {
-        "allow_patterns": WANTED,
-        "ignore_patterns": NOT_WANTED,
-        "endpoint": os.environ.get("HF_ENDPOINT"),
-        "etag_timeout": 20,
-    }
     try:
-        return _fetched(name, setting, options)
+        return _fetched(name, setting)
     except HubUnreachable as unreachable:
         with contextlib.suppress(SettingError):
             cached = _cached(name, setting)
@@ -72,12 +70,17 @@ def local_model(name: str, setting: str) -> Path:
         raise
 
 
-def _fetched(name: str, setting: str, options: dict[str, Any]) -> Path:
+def _fetched(name: str, setting: str) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
+    options: dict[str, Any] = {
+        "allow_patterns": WANTED,
+        "ignore_patterns": NOT_WANTED,
+        "etag_timeout": ANSWER_S,
+    }
     with _failures(name, setting), _progress_only_at_a_terminal():
         # Says what is wrong, where the dry run only says that something is.
-        HfApi(endpoint=options["endpoint"]).model_info(name, timeout=options["etag_timeout"])
+        HfApi().model_info(name, timeout=ANSWER_S)
         plan = snapshot_download(name, dry_run=True, **options)
         missing = [file for file in plan if file.will_download]
         if not any(file.filename == "config.json" for file in plan):
@@ -91,13 +94,18 @@ def _fetched(name: str, setting: str, options: dict[str, Any]) -> Path:
 
 def _cached(name: str, setting: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError
 
     try:
         return Path(
             snapshot_download(name, local_files_only=True, allow_patterns=WANTED, ignore_patterns=NOT_WANTED)
         )
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
+    except IncompleteSnapshotError:
+        raise SettingError(
+            f"{setting} is {name}, of which only a part was fetched before, and HF_HUB_OFFLINE forbids "
+            "asking the hub for the rest: unset it, or name a folder"
+        ) from None
+    except (HFValidationError, OSError):
         raise SettingError(
             f"{setting} is {name}, which is neither a folder nor a model that was fetched before, and "
             "HF_HUB_OFFLINE forbids asking the hub: unset it, or name a folder"
@@ -120,7 +128,7 @@ def _check_disk(name: str, size: int) -> None:
 @contextlib.contextmanager
 def _failures(name: str, setting: str) -> Iterator[None]:
     """Turns what can go wrong at a hub into one line."""
-    from httpx import HTTPError
+    from httpx import HTTPError, InvalidURL
     from huggingface_hub import errors
 
     at = os.environ.get("HF_ENDPOINT") or "huggingface.co"
@@ -136,8 +144,17 @@ def _failures(name: str, setting: str) -> Iterator[None]:
             f"{setting} is {name}, which is neither a folder nor a model at {at}: mind the spelling, or set "
             "HF_TOKEN where it is private"
         ) from None
-    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, HTTPError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    except (
+        HTTPError,
+        errors.LocalEntryNotFoundError,
+        errors.DryRunError,
+        errors.FileMetadataError,
+        # An address of a form that httpx does not know, and a proxy for which it lacks a package.
+        InvalidURL,
+        ValueError,
+        ImportError,
+    ) as error:
+        reason = _in_a_line(error)
         raise HubUnreachable(
             f"the hub at {at} cannot be reached ({reason})",
             f"{setting} is {name}, and the hub at {at} cannot be reached ({reason}): set HF_ENDPOINT to a "
@@ -145,8 +162,12 @@ def _failures(name: str, setting: str) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise SetupError(
-            f"{name} cannot be fetched: {error.strerror or error}: free some disk, or set HF_HOME"
+            f"{name} cannot be fetched: {error.strerror or _in_a_line(error)}: free some disk, or set HF_HOME"
         ) from None
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -161,6 +161,13 @@ def rehearse(overrides: list[str], out: Path, judge_calls: int) -> Rehearsal:
     return Rehearsal(plan, measured, full_peaks, usual_peaks, checkpoint, at_full, at_references)
 
 
+def as_json(rehearsal: Rehearsal) -> str:
+    """All of it, for programs."""
+    content = asdict(rehearsal)
+    content["plan"]["calls"] = rehearsal.plan.calls
+    return json.dumps(content, indent=1)
+
+
 def report(rehearsal: Rehearsal) -> str:
     """What a rehearsal found, for a terminal."""
     plan, steps = rehearsal.plan, rehearsal.steps
@@ -270,7 +277,7 @@ def main() -> None:
             rehearsal = rehearse(arguments.overrides, out, arguments.judge_calls)
         except RunFailure as failure:
             sys.exit(f"Error: {failure}")
-        (out / "rehearsal.json").write_text(json.dumps(asdict(rehearsal), indent=1) + "\n")
+        (out / "rehearsal.json").write_text(as_json(rehearsal) + "\n")
         print(report(rehearsal))
 
 

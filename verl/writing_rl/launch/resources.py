@@ -21,10 +21,7 @@ from writing_rl.launch.run_shape import RunShape, trains_critic
 LEAST_SHARED = 2 << 30
 CGROUPS = Path("/sys/fs/cgroup")
 SHARED = Path("/dev/shm")
-
-
-#: A control group's limit, what it uses, and what of that is cache that gives way; in version
-#: 2, then in version 1.
+#: A control group's limit, what it uses, and what of that is cache that gives way: version 2, then version 1.
 FILES = {
     "": ("memory.max", "memory.current", "inactive_file"),
     "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),

@@ -169,6 +169,9 @@ class _Nothing:
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
+    def __call__(self, *_: Any, **__: Any) -> _Nothing:
+        return self
+
     def __setstate__(self, state: Any) -> None:
         pass
 

@@ -81,7 +81,7 @@ def smoke(profile: str, overrides: list[str], out: Path) -> str:
     settings += overrides
     out.mkdir(parents=True)
     folder = TrialFolder(out)
-    variables = {**_make_material(out), "EXPERIMENT_NAME": "smoke", "JUDGE_MODEL": "offline"}
+    variables = {**make_material(out), "EXPERIMENT_NAME": "smoke", "JUDGE_MODEL": "offline"}
     folder.make_index(out / "data" / "train.parquet")
     seconds = []
     for step in (1, 2):
@@ -167,7 +167,8 @@ def table(rows: Mapping[str, str]) -> str:
     return "\n".join([lines[0], f"|{'-' * (width + 2)}|---|", *lines[1:]])
 
 
-def _make_material(out: Path) -> dict[str, str]:
+def make_material(out: Path) -> dict[str, str]:
+    """Makes a data set and a tiny model in a folder; returns the variables that name them."""
     # Seconds of imports, which a mistake on the command line does not wait for.
     from writing_rl.quickstart.dataset import draw_quickstart, to_rows, write_rows
     from writing_rl.quickstart.tiny_model import make_tiny_model

