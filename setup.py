@@ -14,7 +14,9 @@ VERL = "verl==0.9.1"
 COMMON = [
     "aiohttp",
     "dashscope>=1.24",
+    "httpx",
     "httpx2",
+    "huggingface_hub>=1",
     "hydra-core>=1.3",
     "jinja2",
     "matplotlib>=3.8",

@@ -5,7 +5,7 @@
 #       The quick start: sets up, makes a small data set and a small model, trains it on the CPU, ends with a summary.
 #
 #   BASE_MODEL=Qwen/Qwen2.5-7B-Instruct JUDGE_MODEL=qwen-plus DASHSCOPE_API_KEY=... EXPERIMENT_NAME=my-writer \
-#     bash scripts/train_writing_rl.sh trainer.total_training_steps=405
+#     bash scripts/train_writing_rl.sh
 #       The real thing, on data/train.parquet and data/test.parquet. Run it again to resume. The profile follows from the
 #       GPUs and the model; PROFILE=gpu_grpo names one: original, gpu, gpu_grpo, gpu_lora, gpu_small, cpu.
 #
@@ -47,7 +47,7 @@ main() {
       --smoke) smoke=1 ;;
       --rehearse) rehearse=1 ;;
       --rehearse-judge-calls)
-        [[ ${2:-} =~ ^[0-9]+$ ]] || fail "--rehearse-judge-calls is '${2:-}': give a number of questions"
+        [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || fail "--rehearse-judge-calls is '${2:-}': give a number of questions"
         rehearse=1 judge_calls=(--judge-calls "$2")
         shift
         ;;

@@ -33,7 +33,7 @@ def locate_verl_config() -> None:
     OmegaConf.register_new_resolver("writing_length", lambda prompt, text: prompt + text, replace=True)
     spec = importlib.util.find_spec("verl")
     if spec is None or spec.origin is None:
-        raise SetupError("verl is not installed: run scripts/setup_env.sh, which makes .venv")
+        raise SetupError("verl is not installed in this Python: run bash scripts/setup_env.sh")
     os.environ[VARIABLE] = str(Path(spec.origin).parent / "trainer" / "config")
 
 

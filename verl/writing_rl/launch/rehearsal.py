@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,7 @@ from writing_rl.compose import compose
 from writing_rl.data import fit
 from writing_rl.data.samples import Sample, read_samples
 from writing_rl.errors import RunFailure
+from writing_rl.judging.options import positive
 from writing_rl.judging.providers import provider_of
 from writing_rl.judging.rules import Strategy
 from writing_rl.launch.counts import total_steps
@@ -102,22 +103,24 @@ def rehearse(overrides: list[str], out: Path, judge_calls: int) -> Rehearsal:
     def count(text: str) -> int:
         return next(fit.count_tokens(tokenizer, [text]))
 
-    asked = [
+    # verl serves its judge in the steps themselves; those who are paid are asked beforehand and not in the steps.
+    served = [name for name in settings.judge.models if provider_of(name, settings.judge) == "verl"]
+    paid = [
         name for name in settings.judge.models if provider_of(name, settings.judge) not in ("offline", "verl")
     ]
     judge: JudgeMeasured | None = None
-    if asked:
-        judge_settings = settings.judge
-        questions = samples[: max(1, judge_calls)]
-        print(f"[writing-rl] {announce(judge_settings, questions, count)}", flush=True)
-        judge = measure(judge_settings, questions, count)
+    if paid:
+        paid_judges = replace(settings.judge, models=tuple(paid))
+        questions = samples[:judge_calls]
+        print(f"[writing-rl] {announce(paid_judges, questions, count)}", flush=True)
+        judge = measure(paid_judges, questions, count)
 
     out.mkdir(parents=True)
     folder = TrialFolder(out)
     folder.make_index(train_file)
     common = [*overrides, *CHANGED]
-    if asked:  # the steps themselves ask nobody who is paid
-        common.append("writing_rl.judge.model=offline")
+    if paid:
+        common.append(f"writing_rl.judge.model={served[0] if served else 'offline'}")
     gpus = [] if config.trainer.device == "cpu" else visible_gpus()[: config.trainer.n_gpus_per_node]
 
     def run(name: str, last_step: int, *more: str) -> tuple[MemoryWatch, float, list[Span]]:
@@ -149,7 +152,7 @@ def rehearse(overrides: list[str], out: Path, judge_calls: int) -> Rehearsal:
         config,
         steps,
         len(tests),
-        requests=orders * len(settings.judge.models),
+        requests=orders * len(paid or settings.judge.models),
         reference_tokens=min(statistics.fmean(lengths), config.data.max_response_length),
         kept=checkpoints_at_once(config, steps),
     )
@@ -257,7 +260,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--judge-calls",
-        type=int,
+        type=positive,
         default=1,
         metavar="N",
         help="real questions to each judge (default: %(default)s)",

@@ -77,7 +77,7 @@ def smoke(profile: str, overrides: list[str], out: Path) -> str:
     gpus = visible_gpus()
     settings = [f"profile={profile}", "trial=smoke"]
     if not gpus:
-        settings += ["machine=cpu", f"trainer.n_gpus_per_node={CPU_RANKS[profile]}"]
+        settings += ["machine=cpu", f"trainer.n_gpus_per_node={CPU_RANKS.get(profile, 1)}"]
     settings += overrides
     out.mkdir(parents=True)
     folder = TrialFolder(out)
