@@ -103,7 +103,7 @@ def rehearse(overrides: list[str], out: Path, judge_calls: int) -> Rehearsal:
     def count(text: str) -> int:
         return next(fit.count_tokens(tokenizer, [text]))
 
-    # verl serves its judge in the steps themselves; those who are paid are asked beforehand and not in the steps.
+    # verl serves its judge in the steps themselves; those that cost money are asked before, not in the steps.
     served = [name for name in settings.judge.models if provider_of(name, settings.judge) == "verl"]
     paid = [
         name for name in settings.judge.models if provider_of(name, settings.judge) not in ("offline", "verl")
