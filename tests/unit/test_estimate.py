@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -30,34 +31,38 @@ def takes(composed: Callable[..., DictConfig], models: Mapping[str, ModelShape])
     return estimated
 
 
+#: Where a header has its figures.
+FIGURES = {
+    "update": r"CUDA[^:]*: ([\d.]+) GB",
+    "update on 8": r"On 8 GPUs ([\d.]+) GB",
+    "host": r"Host:.*?about ([\d.]+) GB",
+    "checkpoint": r"Checkpoint:[^=]*= ([\d.]+) GB",
+}
+
+
 @pytest.mark.parametrize(
-    ("profile", "gpus", "model", "what", "said"),
+    ("profile", "gpus", "model", "figures"),
     [
-        ("original", 8, "Qwen2.5-7B", "update", "CUDA, NCCL 2 GB: 45 GB"),
-        ("gpu", 8, "Qwen2.5-7B", "update", "CUDA and NCCL 5 GB: 48 GB"),
-        ("gpu", 8, "Qwen2.5-7B", "host", "vLLM's weights asleep: about 220 GB"),
-        ("gpu", 8, "Qwen2.5-7B", "checkpoint", "7.6e9 x 12 B x 2 = 183 GB"),
-        ("gpu_grpo", 4, "Qwen2.5-7B", "update", "CUDA and NCCL 5 GB: 63 GB"),
-        ("gpu_grpo", 8, "Qwen2.5-7B", "update", "On 8 GPUs 48 GB"),
-        ("gpu_grpo", 4, "Qwen2.5-7B", "host", "about 130 GB"),
-        ("gpu_grpo", 4, "Qwen2.5-7B", "checkpoint", "7.6e9 x 12 B = 91 GB"),
-        ("gpu_lora", 1, "Qwen3-8B", "update", "CUDA 4 GB: 64 GB"),
-        ("gpu_lora", 1, "Qwen3-8B", "host", "about 70 GB"),
-        ("gpu_lora", 1, "Qwen3-8B", "checkpoint", "8.2e9 x 4 B + 87e6 x 12 B = 34 GB"),
-        ("gpu_small", 1, "Qwen2.5-1.5B", "update", "CUDA 4 GB: 20 GB"),
-        ("gpu_small", 1, "Qwen2.5-1.5B", "host", "about 30 GB"),
-        ("gpu_small", 1, "Qwen2.5-1.5B", "checkpoint", "1.54e9 x 4 B + 37e6 x 12 B = 6.6 GB"),
+        ("original", 8, "Qwen2.5-7B", ["update"]),
+        ("gpu", 8, "Qwen2.5-7B", ["update", "host", "checkpoint"]),
+        ("gpu_grpo", 4, "Qwen2.5-7B", ["update", "host", "checkpoint"]),
+        ("gpu_grpo", 8, "Qwen2.5-7B", ["update on 8"]),
+        ("gpu_lora", 1, "Qwen3-8B", ["update", "host", "checkpoint"]),
+        ("gpu_small", 1, "Qwen2.5-1.5B", ["update", "host", "checkpoint"]),
     ],
 )
-def test_a_figure_in_the_header_of_a_profile_agrees_with_the_estimate(
-    takes: Takes, profile: str, gpus: int, model: str, what: str, said: str
+def test_the_figures_in_the_header_of_a_profile_agree_with_the_estimate(
+    takes: Takes, profile: str, gpus: int, model: str, figures: list[str]
 ) -> None:
     header = (FOLDER / f"{profile}.yaml").read_text().replace("\n#", "")
-    assert said in header
     # The original's vLLM stays, and its header counts it apart.
-    asleep = f"{ROLLOUT}.free_cache_engine=true"
-    counted = getattr(takes(profile, f"trainer.n_gpus_per_node={gpus}", asleep, model=model), what)
-    assert counted / 1e9 == pytest.approx(float(said.split()[-2]), rel=0.15)
+    counted = takes(
+        profile, f"trainer.n_gpus_per_node={gpus}", f"{ROLLOUT}.free_cache_engine=true", model=model
+    )
+    for figure in figures:
+        said = re.search(FIGURES[figure], header)
+        assert said is not None, figure
+        assert getattr(counted, figure.split()[0]) / 1e9 == pytest.approx(float(said[1]), rel=0.15)
 
 
 # What makes more of it, and what less
