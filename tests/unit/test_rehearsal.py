@@ -58,6 +58,7 @@ def test_programs_read_the_same_from_json(rehearsal: Rehearsal) -> None:
 def test_a_checkpoint_is_the_files_of_its_models(tmp_path: Path) -> None:
     for place, size in {
         "actor/a.pt": 5,
+        "actor/extra_state_rank_0.pt": 50,
         "actor/huggingface/b.json": 7,
         "critic/c.pt": 11,
         "data.pt": 100,

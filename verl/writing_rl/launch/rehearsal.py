@@ -234,8 +234,13 @@ def _kept(config: DictConfig, samples: Sequence[Sample], tokenizer: object) -> i
 
 
 def checkpoint_bytes(folder: Path) -> int:
-    """Bytes of the models in a checkpoint; what is beside them takes little, and is never twice the same."""
-    return sum(path.stat().st_size for path in folder.glob("*/**/*") if path.is_file())
+    """Bytes of the models and optimizers in a checkpoint.
+
+    What is beside them takes some kilobytes and is never twice the same: states of random generators (of a
+    length that depends on their numbers), of the data loader and of the curriculum.
+    """
+    files = (path for path in folder.glob("*/**/*") if path.is_file())
+    return sum(path.stat().st_size for path in files if not path.name.startswith("extra_state"))
 
 
 def _dollars(amount: float | None) -> str:
