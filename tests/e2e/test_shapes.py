@@ -59,6 +59,8 @@ def test_ppo_with_a_critic_and_tensor_parallel_2(run_module: Any, tmp_path: Path
     assert table["FSDP"] == "fsdp2, 2 ranks, offload"
     assert table["vLLM"].startswith("tensor parallel 2")
     assert table["export"] == "a folder that transformers loads"
+    # No process of a run asks the hub for anything.
+    assert "'HF_HUB_OFFLINE': '1'" in (tmp_path / "out" / "step-1.log").read_text()
     # What it made is gone; what it said stays.
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert left >= {"logs", "step-1.log", "step-2.log"}

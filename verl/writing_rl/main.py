@@ -74,12 +74,13 @@ def with_profile(arguments: list[str]) -> list[str]:
     if any(argument.startswith("profile=") for argument in arguments):
         return arguments
     gpus = visible_gpus()
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
     setting = "actor_rollout_ref.model.path="
     given = [argument.removeprefix(setting) for argument in arguments if argument.startswith(setting)]
     name = given[-1] if given else os.environ.get("BASE_MODEL")
     if not gpus or not name:
         return arguments
-    choice = choose(gpus, read_shape(local_model(name, "BASE_MODEL")), arguments)
+    choice = choose(gpus, read_shape(local_model(name, "BASE_MODEL")), overrides)
     print(f"[writing-rl] {choice.reason}", flush=True)
     return [f"profile={choice.name}", *arguments]
 
