@@ -89,6 +89,8 @@ def models(policy: Path | str, judge: Path | str | None = None) -> DictConfig:
     return OmegaConf.create(
         {
             "actor_rollout_ref": {"model": {"path": str(policy)}},
+            "ray_kwargs": {"ray_init": {}},
+            "trainer": {"nnodes": 1},
             "critic": {"model": {"path": str(policy)}},
             "reward": {"reward_model": {"enable": judge is not None, "model_path": judge and str(judge)}},
         }
@@ -106,6 +108,17 @@ def test_a_path_that_does_not_exist_is_named(path: str) -> None:
     assert message_of(SettingError, preflight.fetch_models, models(path)).startswith(
         f"BASE_MODEL is {path}, "
     )
+
+
+def test_other_machines_are_given_the_name_at_the_hub_and_this_one_the_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(preflight, "local_model", lambda *_: tmp_path)
+    for nodes, expected in ((1, str(tmp_path)), (2, "org/model")):
+        config = models("org/model")
+        config.trainer.nnodes = nodes
+        assert preflight.fetch_models(config) == tmp_path
+        assert config.actor_rollout_ref.model.path == config.critic.model.path == expected
 
 
 def test_the_model_of_a_judge_that_verl_serves_is_needed_only_where_it_serves_one(tmp_path: Path) -> None:

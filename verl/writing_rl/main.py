@@ -18,6 +18,7 @@ from omegaconf.errors import InterpolationResolutionError
 from writing_rl.compose import locate_verl_config
 from writing_rl.errors import RunComplete, RunFailure, SettingError, UserError, WritingRLError
 from writing_rl.launch import attention
+from writing_rl.launch.gpu_checks import uses_other_machines
 from writing_rl.launch.gpus import visible_gpus
 from writing_rl.launch.hub import local_model
 from writing_rl.launch.model_shape import read_shape
@@ -151,8 +152,8 @@ def check_and_run(config: DictConfig) -> None:
 
     check_run(config)
     place_logs(config)
-    # All models are in folders of this machine by now, and no process of the run needs the hub.
-    if attention.installed() is not attention.Kernel.HUB:
+    # All models are in folders of this machine by now, and no process on it needs the hub.
+    if attention.installed() is not attention.Kernel.HUB and not uses_other_machines(config):
         os.environ["HF_HUB_OFFLINE"] = "1"
         share_environment(config, ["HF_HUB_OFFLINE"])
 

@@ -26,7 +26,7 @@ from writing_rl.judging.verdict import Outcome
 from writing_rl.launch import attention
 from writing_rl.launch.counts import check_counts, check_steps, total_steps
 from writing_rl.launch.estimate import estimate
-from writing_rl.launch.gpu_checks import check_gpus
+from writing_rl.launch.gpu_checks import check_gpus, uses_other_machines
 from writing_rl.launch.gpu_trial import check_trial
 from writing_rl.launch.hub import local_model
 from writing_rl.launch.model_shape import read_shape
@@ -75,8 +75,7 @@ def check_run(config: DictConfig) -> None:
     train = check_data(str(config.data.train_files), "train")
     check_index_file(settings, train, str(config.data.train_files), str(config.trainer.resume_mode))
     test = check_data(str(config.data.val_files), "test")
-    fetch_models(config)
-    model = read_shape(Path(config.actor_rollout_ref.model.path))
+    model = read_shape(fetch_models(config))
     check_counts(config, shape, model)
     lines = check_resume(config, shape, model)
     kept = check_prompt_lengths(
@@ -103,17 +102,26 @@ def profile_name() -> str:
     return str(HydraConfig.get().runtime.choices.get("profile")) if HydraConfig.initialized() else "gpu"
 
 
-def fetch_models(config: DictConfig) -> None:
+def fetch_models(config: DictConfig) -> Path:
     """Fetches models that are names at the hub, and puts their folders in the configuration.
 
+    Where other machines take part, the configuration keeps the names: they may not have this one's folders.
+
+    Returns:
+        The policy's folder.
+
     Raises:
-        UserError: One cannot be had.
+        UserError: A model cannot be had.
     """
+    folders = {}
     for setting, name in MODELS.items():
         value = OmegaConf.select(config, setting)
         if value is None or (setting.startswith("reward.") and not config.reward.reward_model.enable):
             continue
-        OmegaConf.update(config, setting, str(local_model(str(value), name)))
+        folders[setting] = local_model(str(value), name)
+        if not uses_other_machines(config):
+            OmegaConf.update(config, setting, str(folders[setting]))
+    return folders["actor_rollout_ref.model.path"]
 
 
 def check_parts(config: DictConfig) -> None:

@@ -18,6 +18,11 @@ def joins_cluster(config: DictConfig) -> bool:
     return bool(address) and address != "local"
 
 
+def uses_other_machines(config: DictConfig) -> bool:
+    """Whether processes of the run may be on machines other than this one."""
+    return joins_cluster(config) or config.trainer.nnodes > 1
+
+
 def check_gpus(config: DictConfig, shape: RunShape) -> list[Gpu]:
     """Checks the visible GPUs.
 
@@ -34,7 +39,7 @@ def check_gpus(config: DictConfig, shape: RunShape) -> list[Gpu]:
     if shape.on_cpu:
         return []
     gpus = visible_gpus()
-    if joins_cluster(config) or config.trainer.nnodes > 1:
+    if uses_other_machines(config):
         return gpus[: shape.gpus_per_node]
     if not gpus:
         hidden = f" ({VISIBLE} is '{os.environ[VISIBLE]}')" if VISIBLE in os.environ else ""
