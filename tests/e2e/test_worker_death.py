@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-OVERRIDES = ["reward.num_workers=2", "trainer.total_training_steps=100000", "trainer.val_before_train=false"]
+OVERRIDES = ["reward.num_workers=2", "trainer.total_training_steps=4000", "trainer.val_before_train=false"]
 #: A training worker dies in a run of two ranks, where the other waits for it in a collective.
 RANKS = {"training worker": 2}
 LONGEST_END_S = 60

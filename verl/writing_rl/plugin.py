@@ -12,10 +12,12 @@ from types import ModuleType
 
 import wrapt
 
-#: verl module whose import completes -> module of ours that registers itself there.
+#: Module whose import completes -> module of ours that then registers itself.
 REGISTRATIONS = {
     "verl.experimental.reward_loop.reward_manager": "verl.workers.reward_manager.parallel",
-    "verl.trainer.ppo.v1": "writing_rl.trainer.phases",
+    "verl.trainer.ppo.v1": "writing_rl.trainer.trainer",
+    # It inherits from the other, which may itself be what has imported verl's.
+    "writing_rl.trainer.trainer": "writing_rl.trainer.phases",
 }
 
 #: The same for running without a GPU, chosen by verl's own variable `VERL_PLATFORM=cpu`.
