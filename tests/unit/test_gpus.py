@@ -175,6 +175,14 @@ def test_what_is_visible_follows_the_environment(nvidia_smi: Callable[[str], Non
     assert visible_gpus({gpus.VISIBLE: "2"}) == [THREE[2]]
 
 
+def test_the_environment_is_read_where_it_is_now(
+    nvidia_smi: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(print_table(TABLE))
+    monkeypatch.setattr(os, "environ", os.environ | {gpus.VISIBLE: "2"})  # as `datasets` leaves a copy there
+    assert visible_gpus() == [THREE[2]]
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [

@@ -51,18 +51,19 @@ class Gpu:
     compute_capability: tuple[int, int]
 
 
-def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[Gpu]:
+def visible_gpus(environment: Mapping[str, str] | None = None) -> list[Gpu]:
     """The GPUs that CUDA would show to this process, in its order; none where there is no `nvidia-smi`.
 
     Args:
-        environment: Where `CUDA_VISIBLE_DEVICES` is read.
+        environment: Where `CUDA_VISIBLE_DEVICES` is read; None for this process's own. It is not bound as a
+            default: `datasets` replaces `os.environ` by a copy when it maps with several processes.
 
     Raises:
         SetupError: `nvidia-smi` fails, or the variable names a GPU that is not there.
     """
     if shutil.which("nvidia-smi") is None:
         return []
-    return select(installed_gpus(), environment.get(VISIBLE))
+    return select(installed_gpus(), (os.environ if environment is None else environment).get(VISIBLE))
 
 
 def installed_gpus() -> list[Gpu]:
