@@ -10,6 +10,7 @@ WritingRLError
 │   └── SetupError       the machine or the installation
 ├── Unscored             one comparison got no verdict; never a loss, a tie or a win
 │   └── Transient        a failure that may pass: asked again, it may be answered
+│       └── MayBeFinal   likewise; where it repeats while nothing is answered, the judge cannot be used
 └── RunFailure           a worker of a running training died, or a rollout failed
     └── RunStopped       the run was ended on purpose, between two steps
         └── RunComplete  its budget is used up, as was asked for: no failure
@@ -85,6 +86,18 @@ class Transient(Unscored):
     ) -> None:
         super().__init__(reason, detail, tokens=tokens)
         self.after_s = after_s
+
+
+class MayBeFinal(Transient):
+    """A failure of one request that means the end if it is that of all: a 401 of a gateway, for instance.
+
+    Attributes:
+        final: What to raise where such failures come in a row and no request is answered meanwhile.
+    """
+
+    def __init__(self, reason: str, final: JudgeError, after_s: float | None = None) -> None:
+        super().__init__(reason, str(final), after_s, tokens=(0, 0))
+        self.final = final
 
 
 class RunFailure(WritingRLError):
