@@ -57,6 +57,12 @@ def test_nothing_is_left_to_obey(text: str) -> None:
     assert not set(clean(text)) & set("\x1b\x9b\x90\x07\x9c\r\t")
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("text", ["\x90", "\x1b]", "\x1b[0", "a", " ", "\u0301", "。", "a "])
+def test_time_is_linear_in_the_length(text: str) -> None:
+    assert wrap(clean(text * (400_000 // len(text))), 80)
+
+
 @pytest.mark.parametrize(
     ("text", "width"),
     [("abc", 3), ("海とsea", 7), ("e\u0301", 1), ("\u1112\u1161\u11ab", 2), ("ﾊﾝ", 2), ("", 0)],

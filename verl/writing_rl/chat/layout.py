@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from itertools import zip_longest
 
 #: What a column has at least; a terminal that is too narrow for two shows one text below the other.
@@ -15,10 +16,10 @@ BETWEEN = " | "
 TAB = 4
 
 #: What a terminal obeys: CSI, then OSC and other strings with their end, then shorter ones. A string without
-#: its end loses its beginning alone.
+#: its end loses its beginning alone; it ends where another begins, so that none is read twice.
 _COMMAND = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x80-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-Z\\^-~]?"
 )
 _LINE_BREAK = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -96,41 +97,44 @@ def _wrapped(line: str, width: int) -> list[str]:
                 current, taken = "", 0
             if piece.isspace():
                 continue  # none at the beginning of the next line
-            piece, current = current + piece, ""  # marks without a letter that they could stand on
-            while columns > width:  # longer than a line: broken anywhere
-                head = _head(piece, width)
-                lines.append(head)
-                piece = piece[len(head) :]
-                columns = width_of(piece)
+            # With marks that had no letter to stand on. Longer than a line, it is broken anywhere.
+            *full, piece = _filling(current + piece, width)
+            lines += full
+            current, columns = "", width_of(piece)
         current, taken = current + piece, taken + columns
     return [*lines, current.rstrip()] if current.strip() or not lines else lines
 
 
-def _pieces(line: str) -> list[str]:
+def _pieces(line: str) -> Iterator[str]:
     """What a line is not broken within: words, spaces, wide characters with the punctuation after them."""
-    pieces: list[str] = []
-    for char in line:
-        last = pieces[-1] if pieces else ""
-        joins = last and (
-            _width(char) == 0
-            or char in _CLOSING
-            or (char.isspace() == last.isspace() and _width(char) == 1 and _width(last[0]) == 1)
-        )
-        if joins and not (last.isspace() and not char.isspace()):
-            pieces[-1] += char
+    begin = 0
+    for at in range(1, len(line)):
+        first, char = line[begin], line[at]
+        if first.isspace():
+            joins = char.isspace()
         else:
-            pieces.append(char)
-    return pieces
+            joins = (
+                _width(char) == 0
+                or char in _CLOSING
+                or (not char.isspace() and _width(char) == 1 and _width(first) == 1)
+            )
+        if not joins:
+            yield line[begin:at]
+            begin = at
+    if line:
+        yield line[begin:]
 
 
-def _head(piece: str, width: int) -> str:
-    """The longest beginning that fits."""
-    taken = 0
-    for number, char in enumerate(piece):
-        taken += _width(char)
-        if taken > width:
-            return piece[:number] or char
-    return piece
+def _filling(piece: str, width: int) -> Iterator[str]:
+    """The parts of a piece that each fill a line, and what is left."""
+    begin = taken = 0
+    for at, char in enumerate(piece):
+        columns = _width(char)
+        if taken + columns > width and at > begin:
+            yield piece[begin:at]
+            begin, taken = at, 0
+        taken += columns
+    yield piece[begin:]
 
 
 def _width(char: str) -> int:

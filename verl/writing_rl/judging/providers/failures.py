@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from writing_rl.errors import JudgeError, Transient, Unscored, WritingRLError
+from writing_rl.redact import hide_key, printable, redact
 
 #: Provider's codes of a request that its content filter stopped.
 FILTERED = ("content_filter", "datainspectionfailed", "data_inspection_failed")
@@ -67,5 +68,5 @@ def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> fl
 
 
 def presentable(message: str, key: str) -> str:
-    """A provider's message, cut short and without the key, which some endpoints repeat in it."""
-    return (message.replace(key, "***") if key else message)[:200]
+    """A provider's message as a short line without the key, which some endpoints repeat in it."""
+    return printable(redact(hide_key(message[:4000], key)), 200)
