@@ -14,6 +14,7 @@ VERL = "verl==0.9.1"
 COMMON = [
     "aiohttp",
     "dashscope>=1.24",
+    "genai-prices>=0.1",
     "httpx",
     "httpx2",
     "huggingface_hub>=1",

@@ -396,7 +396,7 @@ def test_what_may_be_spent_is_kept_to(
 ) -> None:
     done = start(*given, "--max_cost_usd", "1")
     assert done.code == 1
-    assert "holds no price of m" in done.last
+    assert "no price of m is known" in done.last
     assert not judge_server.requests
     (prices := tmp_path / "prices.yaml").write_text("m: {input: 0.0, output: 100000.0}\n")  # 0.1 a token
     done = start(*given, "--max_tokens", "8", "--max_cost_usd", "1.0", "--prices", prices)

@@ -414,7 +414,7 @@ def test_an_existing_set_stays_when_grading_fails(
         (["--judge", ""], "no judge is set"),
         (["--judge", "m,m"], "it names one judge twice"),
         (["--grade_samples", 2, "--grade_temperature", 0], "set --grade_temperature above 0"),
-        (["--max_cost_usd", 1], "holds no price of m"),
+        (["--max_cost_usd", 1], "no price of m is known"),
     ],
 )
 def test_settings_that_cannot_work_ask_nothing(

@@ -85,3 +85,19 @@ def test_a_cost_is_waited_for_while_it_is_open_and_refused_when_it_is_not() -> N
         BudgetSpent, match=r"0\.7000 of max_cost_usd=1 after 2 calls, and the next one may cost 0\.6"
     ):
         meter.admit(dear, 0.0)
+
+
+def test_a_bill_beyond_its_reservation_is_counted_in_full_and_the_budget_stays_hard() -> None:
+    meter = Meter(Limits(max_cost_usd=1.0, tokens_per_minute=6000), Bill(), now=0.0)
+    at_most = Bill(1, 10, 10, 0.2)
+    assert meter.admit(at_most, 0.0) == 0.0
+    assert meter.admit(at_most, 0.0) == 0.0
+    meter.settle(at_most, Bill(1, 10, 1_000, 0.9))  # thinking that no limit counted
+    assert meter.spent_at_most.cost_usd == pytest.approx(1.1)
+    assert meter.admit(at_most, 0.0) is None  # nothing new while the other one is open
+    meter.settle(at_most, at_most)
+    assert meter.spent == Bill(2, 20, 1_010, 1.1)
+    with pytest.raises(BudgetSpent, match=r"1\.1000 of max_cost_usd=1 after 2 calls"):
+        meter.admit(at_most, 0.0)
+    with pytest.raises(BudgetSpent):
+        meter.admit(Bill(1), 1e9)  # not even one that costs nothing

@@ -252,13 +252,13 @@ async def test_an_empty_answer_is_unscored(
 @pytest.mark.parametrize(
     "count", ["Infinity", "1e999", "-5000", '"many"', "{}", "null", "true", "1" + "0" * 400]
 )
-async def test_a_count_of_tokens_that_is_none_counts_nothing(
+async def test_with_a_count_of_tokens_that_is_none_the_bill_is_not_known(
     judge_server: Any, reply: Any, provider: str, count: str
 ) -> None:
     content = body(provider, "[[A]]", tokens=(987654, 7)).replace("987654", count)
     judge_server.replies = [reply(body=content)]
     answer = await complete(provider, judge_server.url)
-    assert (answer.prompt_tokens, answer.completion_tokens) == (0, 7)
+    assert (answer.prompt_tokens, answer.completion_tokens) == (0, 0)
 
 
 @pytest.mark.parametrize("content", [[{"type": "text", "text": "[[A]]"}], 7, {"a": 1}])

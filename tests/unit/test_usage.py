@@ -32,6 +32,14 @@ def test_a_step_adds_up() -> None:
     }
 
 
+def test_cached_and_thinking_tokens_are_told_where_there_are_any() -> None:
+    answer = Answer("[[A]]", 10, 5, cost_usd=0.0, cached_tokens=8, thinking_tokens=4)
+    call = Call("judge", Verdict.A, answer, Verdict.A)
+    figures = Usage.total([Usage.of(Comparison(Outcome.WIN, calls=(call,)))] * 2).metrics()
+    assert figures["writing_rl/judge/cached_tokens"] == 16
+    assert figures["writing_rl/judge/thinking_tokens"] == 8
+
+
 def test_an_answer_from_the_cache_costs_nothing_and_is_no_call() -> None:
     known = Call("judge", Verdict.A, Answer("[[A]]", 10, 2, cost_usd=0.0, cached=True), Verdict.A)
     figures = Usage.of(Comparison(Outcome.WIN, calls=(known,))).metrics()

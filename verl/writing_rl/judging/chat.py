@@ -16,11 +16,14 @@ class Answer:
     Attributes:
         text: Its whole text.
         prompt_tokens: Tokens that it read, or 0 where its provider does not say.
-        completion_tokens: Tokens that it wrote, likewise.
+        completion_tokens: Tokens that it wrote, likewise, thinking included.
         truncated: Whether it was cut off at the limit of tokens.
         latency_s: Seconds from the request to the answer, of the try that was answered.
         cost_usd: What it cost, or None where the model's price is not known.
         cached: Whether it was taken from the cache, and so cost nothing now.
+        cached_tokens: Tokens read that its provider had in a cache, and bills at another price.
+        stored_tokens: Tokens read that its provider put into a cache, likewise.
+        thinking_tokens: Tokens written that are thinking.
     """
 
     text: str
@@ -30,6 +33,9 @@ class Answer:
     latency_s: float = 0.0
     cost_usd: float | None = None
     cached: bool = False
+    cached_tokens: int = 0
+    stored_tokens: int = 0
+    thinking_tokens: int = 0
 
 
 class Chat(Protocol):

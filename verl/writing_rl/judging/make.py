@@ -10,7 +10,7 @@ from writing_rl.judging.channel import Channel, own_slots
 from writing_rl.judging.judge import Judge, ModelJudge, Templates
 from writing_rl.judging.model import Model
 from writing_rl.judging.offline_judge import OfflineJudge
-from writing_rl.judging.prices import DEFAULT_TABLE, FREE, Price, price_of, read_prices
+from writing_rl.judging.prices import FREE, Price, Table, line_to_add, read_prices
 from writing_rl.judging.providers import Served, make_chat, provider_of
 from writing_rl.judging.slots import SharedSlots, SlotPool
 from writing_rl.settings import JudgeSettings
@@ -83,19 +83,40 @@ def check_prices(settings: JudgeSettings) -> dict[str, Price | None]:
     Raises:
         SettingError: The price table cannot be used, or a budget is set and the price of a judge not known.
     """
-    path = Path(settings.prices).expanduser() if settings.prices else DEFAULT_TABLE
-    table = read_prices(path)
-    prices = {
-        name: FREE if provider_of(name, settings) in ("offline", "verl") else price_of(name, table)
-        for name in settings.models
-    }
+    own = read_prices(Path(settings.prices).expanduser()) if settings.prices else {}
+    prices = {name: _price_of(name, settings, own) for name in settings.models}
     unknown = [name for name, price in prices.items() if price is None]
     if unknown and settings.limits.max_cost_usd is not None:
-        raise SettingError(
-            f"max_cost_usd is set, but {path} holds no price of {unknown[0]}: add it there "
-            f"({unknown[0]}: {{input: ..., output: ...}}, US dollars a million tokens)"
-        )
+        raise SettingError(f"max_cost_usd is set, but {how_to_price(unknown[0], settings)}")
     return prices
+
+
+def how_to_price(model: str, settings: JudgeSettings) -> str:
+    """What to do where no price of a model is known, in one line."""
+    file = settings.prices or "a file that writing_rl.judge.prices (or --prices) names"
+    return (
+        f"no price of {model} is known: add the line `{line_to_add(model)}`, in US dollars a million tokens, "
+        f"to {file}"
+    )
+
+
+def price_lines(settings: JudgeSettings) -> list[str]:
+    """Which price each judge is counted with, or how to add one; nothing for those without a bill."""
+    return [
+        how_to_price(name, settings) if price is None else f"price of {name}: {price} ({price.source})"
+        for name, price in check_prices(settings).items()
+        if price is not FREE
+    ]
+
+
+def _price_of(model: str, settings: JudgeSettings, own: Table) -> Price | None:
+    provider = provider_of(model, settings)
+    if provider in ("offline", "verl"):
+        return FREE
+    # Imported here: it reads the prices of all sellers.
+    from writing_rl.judging.price_lookup import DASHSCOPE, find_price
+
+    return find_price(model, DASHSCOPE if provider == "dashscope" else settings.base_url, own)
 
 
 async def close_all(judges: tuple[Judge, ...]) -> None:

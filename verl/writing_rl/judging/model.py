@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from writing_rl.errors import Unscored, WritingRLError
 from writing_rl.judging.cache import Cache
 from writing_rl.judging.channel import Channel, Deadline
 from writing_rl.judging.chat import Answer, Chat, Messages
+from writing_rl.judging.limits import Bill
 from writing_rl.judging.prices import Price, most_of
 
 
@@ -22,29 +25,32 @@ class Model:
         max_tokens: int,
         price: Price | None,
         cache: Cache | None = None,
+        request: Mapping[str, Any] | None = None,
     ) -> None:
         """Has asked nothing yet.
 
         Args:
             chat: Who is asked.
             channel: How.
-            max_tokens: Most tokens of an answer, for what a request can cost.
+            max_tokens: Most tokens of an answer, for what a request can cost: see `most_output_tokens`.
             price: What a token costs, or None where that is not known.
             cache: Where answers are kept.
+            request: Further fields of a request, which may cost as well.
         """
         self._chat = chat
         self._channel = channel
         self._max_tokens = max_tokens
         self._price = price
         self._cache = cache
+        self._request = request
         self.description = chat.description
 
     async def complete(self, messages: Messages, deadline: Deadline) -> Answer:
         """The model's answer; errors as those of `Channel.send`."""
         if self._cache and (known := await self._cache.get(self._chat.identity, messages)):
             return replace(known, cost_usd=0.0)
-        at_most = most_of(messages, self._max_tokens, self._price)
-        answer = await self._channel.send(lambda: self._ask(messages), at_most, deadline)
+        at_most = most_of(messages, self._max_tokens, self._price, self._request)
+        answer = await self._channel.send(lambda: self._ask(messages, at_most), at_most, deadline)
         if self._cache:
             await self._cache.put(self._chat.identity, messages, answer)
         return answer
@@ -53,18 +59,29 @@ class Model:
         """Closes connections."""
         await self._chat.close()
 
-    async def _ask(self, messages: Messages) -> Answer:
+    async def _ask(self, messages: Messages, at_most: Bill) -> Answer:
         try:
             answer = await self._chat.complete(messages)
         except Unscored as error:
             if self._price and error.tokens:
-                error.cost_usd = self._price.of(*error.tokens)
+                error.cost_usd = self._price.at_most(*error.tokens)  # what it was for is not known
             raise
         except WritingRLError:
             raise
         except Exception as error:
             # Whatever a client makes of an answer that nobody has thought of costs a comparison, not the run.
             raise Unscored("error", f"{type(error).__name__} in the judge's client") from None
+        # An endpoint that goes beyond the limit it was given does so again.
+        self._max_tokens = max(self._max_tokens, answer.completion_tokens)
         if self._price is None:
             return answer
-        return replace(answer, cost_usd=self._price.of(answer.prompt_tokens, answer.completion_tokens))
+        if not answer.prompt_tokens and not answer.completion_tokens:  # its provider does not count
+            return replace(answer, cost_usd=at_most.cost_usd)
+        cost_usd = self._price.of(
+            answer.prompt_tokens,
+            answer.completion_tokens,
+            cached=answer.cached_tokens,
+            stored=answer.stored_tokens,
+            thought=answer.thinking_tokens,
+        )
+        return replace(answer, cost_usd=cost_usd)

@@ -28,8 +28,8 @@ def add_asking_options(parser: argparse._ActionsContainer) -> None:
     in_flight = f"requests in flight (default: API_PARALLEL, here {parallel})"
     add("--parallel", type=positive, default=parallel, help=in_flight)  # a text, which is checked as well
     add("--max_calls", type=positive, metavar="N", help="most requests of this start")
-    add("--max_cost_usd", type=amount, metavar="USD", help="what this start may cost, by the price table")
-    add("--prices", metavar="FILE", help="price table (default: judge_prices.yaml in the configuration)")
+    add("--max_cost_usd", type=amount, metavar="USD", help="what this start may cost")
+    add("--prices", metavar="FILE", help="your own prices, which come on top of the known ones")
 
 
 def judge_settings(arguments: argparse.Namespace) -> JudgeSettings:

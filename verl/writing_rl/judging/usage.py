@@ -19,6 +19,8 @@ class Usage:
         cached: Answers that were taken from the cache; they count nowhere else.
         prompt_tokens: Tokens that the judge read, as its provider counts them.
         completion_tokens: Tokens that it wrote.
+        cached_tokens: Tokens read that its provider had in a cache.
+        thinking_tokens: Tokens written that are thinking.
         cost_usd: What that cost, as far as prices are known.
         unpriced: Answers whose price is not known.
         flips: Comparisons whose two orders gave different verdicts.
@@ -30,6 +32,8 @@ class Usage:
     cached: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    thinking_tokens: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
     flips: int = 0
@@ -45,6 +49,8 @@ class Usage:
             cached=len(comparison.calls) - len(answers),
             prompt_tokens=sum(answer.prompt_tokens for answer in answers),
             completion_tokens=sum(answer.completion_tokens for answer in answers),
+            cached_tokens=sum(answer.cached_tokens for answer in answers),
+            thinking_tokens=sum(answer.thinking_tokens for answer in answers),
             cost_usd=sum(answer.cost_usd or 0.0 for answer in answers),
             unpriced=sum(answer.cost_usd is None for answer in answers),
             flips=int(comparison.flipped),
@@ -61,6 +67,8 @@ class Usage:
             cached=sum(part.cached for part in parts),
             prompt_tokens=sum(part.prompt_tokens for part in parts),
             completion_tokens=sum(part.completion_tokens for part in parts),
+            cached_tokens=sum(part.cached_tokens for part in parts),
+            thinking_tokens=sum(part.thinking_tokens for part in parts),
             cost_usd=sum(part.cost_usd for part in parts),
             unpriced=sum(part.unpriced for part in parts),
             flips=sum(part.flips for part in parts),
@@ -86,6 +94,9 @@ class Usage:
             "flip_rate": self._share(self.flips),
             "disagreement_rate": self._share(self.disagreements),
         }
+        # Not all providers tell them, and a curve of zeros would say more than is known.
+        told = {"cached_tokens": self.cached_tokens, "thinking_tokens": self.thinking_tokens}
+        figures |= {name: float(count) for name, count in told.items() if count}
         if self.known_cost_usd is not None:
             figures["cost_usd"] = self.known_cost_usd
         return {f"writing_rl/judge/{name}": value for name, value in figures.items()}

@@ -11,7 +11,8 @@ from dashscope.aigc.generation import AioGeneration
 
 from writing_rl.errors import SettingError, Transient, Unscored
 from writing_rl.judging.chat import Answer, Messages
-from writing_rl.judging.providers.answers import answer_of, text_of, tokens_of
+from writing_rl.judging.providers.answers import answer_of, text_of
+from writing_rl.judging.providers.billing import counted, read_usage
 from writing_rl.judging.providers.failures import NOTHING_BILLED, failure_of, presentable
 from writing_rl.judging.providers.keys import read_key
 from writing_rl.settings import JudgeSettings
@@ -104,11 +105,10 @@ class DashScopeChat:
         try:
             choice = response.output.choices[0]
             content, ending = choice.message.content, choice.finish_reason
-            usage = response.usage or {}
-            tokens = tokens_of(usage.get("input_tokens")), tokens_of(usage.get("output_tokens"))
+            billed = read_usage(response.usage)
         except (AttributeError, IndexError, KeyError, TypeError):
             raise Unscored("malformed", "DashScope answered without a message") from None
-        return answer_of(text_of(content), ending, tokens)
+        return counted(answer_of(text_of(content), ending, billed[:2]), billed)
 
     def _connections(self) -> aiohttp.ClientSession:
         """A session of our own: the SDK's has room for 100 connections, which would be a limit unseen."""

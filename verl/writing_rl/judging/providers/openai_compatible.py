@@ -13,7 +13,8 @@ import orjson
 from writing_rl.errors import SettingError, Transient, Unscored
 from writing_rl.judging.channel import TIMEOUT
 from writing_rl.judging.chat import Answer, Messages
-from writing_rl.judging.providers.answers import answer_of, text_of, tokens_of
+from writing_rl.judging.providers.answers import answer_of, text_of
+from writing_rl.judging.providers.billing import counted, read_usage
 from writing_rl.judging.providers.failures import NOTHING_BILLED, failure_of, presentable
 from writing_rl.judging.providers.keys import read_key
 from writing_rl.settings import JudgeSettings
@@ -111,13 +112,12 @@ class OpenAICompatibleChat:
             choice = completion["choices"][0]
             message = choice["message"]
             content, refusal, ending = message["content"], message.get("refusal"), choice.get("finish_reason")
-            usage = completion.get("usage") or {}
-            tokens = tokens_of(usage.get("prompt_tokens")), tokens_of(usage.get("completion_tokens"))
+            billed = read_usage(completion.get("usage"))
         except (AttributeError, IndexError, KeyError, TypeError):
             raise Unscored("malformed", "the model's endpoint answered without a message") from None
         if refusal:
-            raise Unscored("refusal", presentable(str(refusal), self._key), tokens=tokens)
-        return answer_of(text_of(content), ending, tokens)
+            raise Unscored("refusal", presentable(str(refusal), self._key), tokens=billed[:2])
+        return counted(answer_of(text_of(content), ending, billed[:2]), billed)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

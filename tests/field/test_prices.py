@@ -1,0 +1,120 @@
+"""What answers cost, as endpoints count tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.field.endpoints import FieldServer, Request, Response, message
+from writing_rl.errors import BudgetSpent
+from writing_rl.judging.channel import Deadline
+from writing_rl.judging.chat import Answer
+from writing_rl.judging.limits import Limits
+from writing_rl.judging.make import make_channel, make_models
+from writing_rl.settings import JudgeSettings
+
+#: Dollars a token that are easy to add up.
+PRICES = (
+    "m: {input: 1000000, output: 100000000, cached_input: 10000, thinking_output: 200000000,"
+    " above: {1000: {input: 2000000, output: 100000000}}}\n"
+)
+
+
+def answering(usage: Any, content: Any = "[[A]]") -> Any:
+    def behaviour(_: Request) -> Response:
+        response = message(content)
+        return Response(body={**response.body, **({} if usage is None else {"usage": usage})})
+
+    return behaviour
+
+
+@pytest.fixture
+def settings(field_server: FieldServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JudgeSettings:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    (tmp_path / "prices.yaml").write_text(PRICES)
+    return JudgeSettings(
+        models=("m",), base_url=field_server.url, prices=str(tmp_path / "prices.yaml"), max_tokens=10
+    )
+
+
+def ask(settings: JudgeSettings, times: int = 1) -> list[Answer]:
+    """One question after the other, through all that a judge's request goes through."""
+
+    async def run() -> list[Answer]:
+        model = make_models(settings, make_channel(settings))["m"]
+        assert model is not None
+        try:
+            question = [{"role": "user", "content": "x"}]
+            return [await model.complete(question, Deadline.of(30.0)) for _ in range(times)]
+        finally:
+            await model.close()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("usage", "dollars"),
+    [
+        ({"prompt_tokens": 100, "completion_tokens": 1}, 100 + 100),
+        # OpenAI and DashScope; DeepSeek.
+        (
+            {"prompt_tokens": 100, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 90}},
+            10 + 0.9,
+        ),
+        ({"prompt_tokens": 100, "completion_tokens": 0, "prompt_cache_hit_tokens": 90}, 10 + 0.9),
+        # A tier is for all tokens.
+        ({"prompt_tokens": 1_001, "completion_tokens": 0}, 2_002),
+        (
+            {
+                "prompt_tokens": 1,
+                "completion_tokens": 3,
+                "completion_tokens_details": {"reasoning_tokens": 2},
+            },
+            1 + 600,
+        ),
+        # xAI: thinking is on top.
+        ({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 5}, 1 + 400),
+    ],
+)
+def test_an_answer_costs_what_its_provider_bills(
+    settings: JudgeSettings, field_server: FieldServer, usage: Any, dollars: float
+) -> None:
+    field_server.behaviours["m"] = answering(usage)
+    (answer,) = ask(settings)
+    assert answer.cost_usd == pytest.approx(dollars)
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 3}, {"total_tokens": "many"}])
+def test_an_answer_without_usage_costs_what_it_may_at_most(
+    settings: JudgeSettings, field_server: FieldServer, usage: Any
+) -> None:
+    field_server.behaviours["m"] = answering(usage)
+    (answer,) = ask(settings)
+    assert answer.cost_usd == pytest.approx(17 + 10 * 200)  # the bytes of the question, and max_tokens
+
+
+def test_a_budget_is_hard_after_an_answer_beyond_its_limit_of_tokens(
+    settings: JudgeSettings, field_server: FieldServer
+) -> None:
+    # Thinking that no limit counts: 100 tokens where 10 were asked for.
+    field_server.behaviours["m"] = answering({"prompt_tokens": 1, "completion_tokens": 100})
+    limited = JudgeSettings(**{**vars(settings), "limits": Limits(max_cost_usd=25_000)})
+    with pytest.raises(BudgetSpent) as spent:
+        ask(limited, times=5)
+    # One answer at 10,001; the second and later ones are reserved with what the first has shown: 20,017.
+    assert len(field_server.requests) == 1
+    assert "10001.0000 of max_cost_usd=25000 after 1 calls" in str(spent.value)
+
+
+def test_the_file_of_prices_that_the_message_asks_for_is_enough(
+    settings: JudgeSettings, field_server: FieldServer, tmp_path: Path
+) -> None:
+    field_server.behaviours["m"] = answering({"prompt_tokens": 1, "completion_tokens": 1})
+    (tmp_path / "prices.yaml").write_text("m: gpt-4.1\n")  # a deployment, by the model that it is billed as
+    (answer,) = ask(settings)
+    assert answer.cost_usd == pytest.approx(10e-6)
+    assert json.dumps(field_server.requests[0].body["model"]) == '"m"'
