@@ -1,3 +1,5 @@
+"""The judge client, on a simulated clock: seconds here are those of the judge, and pass at once."""
+
 from __future__ import annotations
 
 import asyncio
@@ -7,40 +9,60 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulated_clock import SimulatedClock
 
-from writing_rl.errors import BudgetSpent, JudgeError, Transient, Unscored
+from writing_rl.errors import BudgetSpent, JudgeError, MayBeFinal, Transient, Unreached, Unscored
 from writing_rl.judging import channel as module
-from writing_rl.judging.channel import (
-    LONGEST_PAUSE_IF_ANSWERING_S,
-    LONGEST_PAUSE_S,
-    Channel,
-    Deadline,
-    own_slots,
-    pause_s,
-)
+from writing_rl.judging.channel import LONGEST_PAUSE_S, REFUSALS, Channel, Deadline, own_slots, pause_s
 from writing_rl.judging.chat import Answer
+from writing_rl.judging.latency import FACTOR_OF_FEW
 from writing_rl.judging.limits import Bill, Limits
-from writing_rl.judging.patience import Patience
 from writing_rl.judging.slots import Grant, SlotPool
 
 AT_MOST = Bill(1, 100, 50, 0.5)
 ANSWER = Answer("[[A]]", 10, 5, cost_usd=0.1)
+TOOK = Bill(1, 10, 5, 0.1)
+HANGS = 1e6
+
+Doing = Answer | Exception | float
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
+
+
+@pytest.fixture
+def event_loop_policy() -> SimulatedClock:
+    return SimulatedClock()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Setting:
-    """A channel with a pool of its own, and a provider that does what it is told, one thing after another."""
+    """An endpoint with a pool of its own, whose provider does what it is told, one thing after another.
+
+    A number is an answer after so many seconds.
+    """
 
     def __init__(
-        self, *doings: Answer | Exception | float, slots: int = 1, retries: int = 5, timeout_s: float = 5.0
+        self,
+        *doings: Doing,
+        slots: int = 1,
+        retries: int = 5,
+        timeout_s: float = 100.0,
+        outage_s: float = 600.0,
+        limits: Limits = Limits(),
     ) -> None:
-        self.pool = SlotPool(slots)
-        self.channel = Channel(own_slots(self.pool), max_retries=retries, request_timeout_s=timeout_s)
-        self.doings: Iterator[Answer | Exception | float] = iter(doings)
+        self.pool = SlotPool(slots, limits)
+        self.channel = Channel(
+            own_slots(self.pool, metered=limits.any),
+            max_retries=retries,
+            request_timeout_s=timeout_s,
+            outage_s=outage_s,
+        )
+        self.endpoint = self.channel.endpoint("the judge")
+        self.doings: Iterator[Doing] = iter(doings)
         self.calls = 0
 
     async def call(self) -> Answer:
@@ -53,27 +75,32 @@ class Setting:
         await asyncio.sleep(doing)
         return ANSWER
 
+    async def spent(self) -> Bill:
+        """What all requests took, once those that end at this moment have told."""
+        await asyncio.sleep(0)
+        return self.pool.spent()
+
     async def send(self, deadline: Deadline | None = None) -> Answer:
-        return await self.channel.send(self.call, AT_MOST, deadline or Deadline.of(20.0))
+        return await self.endpoint.send(self.call, AT_MOST, deadline or Deadline.of(300.0))
+
+
+# One request
 
 
 async def test_an_answer_comes_back_with_its_latency_and_is_billed() -> None:
-    setting = Setting(0.02)
-    answer = await setting.send()
-    assert answer.text == "[[A]]"
-    assert answer.latency_s >= 0.02
-    assert setting.pool.spent() == Bill(1, 10, 5, 0.1)
+    setting = Setting(20.0)
+    assert (await setting.send()).latency_s == 20.0
+    assert await setting.spent() == TOOK
 
 
-async def test_what_may_pass_is_tried_again() -> None:
-    setting = Setting(Transient("http_429", "", 0.001), Transient("http_500"), ANSWER)
+async def test_what_may_pass_is_retried() -> None:
+    setting = Setting(Transient("http_429", "", 1.0), Transient("http_500"), ANSWER)
     assert (await setting.send()).text == "[[A]]"
-    assert setting.calls == 3
-    assert setting.pool.spent().calls == 3
+    assert (await setting.spent()).calls == setting.calls == 3
 
 
 @pytest.mark.parametrize("error", [Unscored("content_filter"), JudgeError("the judge refuses the key")])
-async def test_what_cannot_pass_is_not(error: Exception) -> None:
+async def test_what_cannot_pass_is_not_retried(error: Exception) -> None:
     setting = Setting(error)
     with pytest.raises(type(error)) as raised:
         await setting.send()
@@ -81,7 +108,7 @@ async def test_what_cannot_pass_is_not(error: Exception) -> None:
     assert setting.calls == 1
 
 
-async def test_it_is_given_up_after_the_retries_with_the_last_reason() -> None:
+async def test_after_the_retries_the_last_reason_remains() -> None:
     setting = Setting(*(Transient(f"http_50{number}", "broken") for number in range(4)), retries=3)
     with pytest.raises(Unscored) as error:
         await setting.send()
@@ -91,71 +118,117 @@ async def test_it_is_given_up_after_the_retries_with_the_last_reason() -> None:
 
 async def test_a_provider_that_wants_more_time_than_there_is_is_not_waited_for() -> None:
     setting = Setting(Transient("http_429", "come back tomorrow", 86400.0))
-    with pytest.raises(Unscored) as error:
-        await asyncio.wait_for(setting.send(), 5)
-    assert error.value.reason == "http_429"
+    with pytest.raises(Unscored, match="http_429"):
+        await setting.send()
+    assert now() < 1
 
 
 @pytest.mark.parametrize(
     ("timeout_s", "deadline_s", "message"),
-    [(0.05, 20.0, "no answer within 0.05 s"), (20.0, 0.05, "no answer within 0.05 s")],
+    [(5.0, 20.0, "no answer within 5 s"), (20.0, 5.0, "no answer within 5 s")],
 )
 async def test_a_hanging_request_is_cut_off_and_billed_as_if_it_had_been_answered(
     timeout_s: float, deadline_s: float, message: str
 ) -> None:
-    setting = Setting(60.0, retries=0, timeout_s=timeout_s)
+    setting = Setting(HANGS, retries=0, timeout_s=timeout_s)
     with pytest.raises(Unscored) as error:
         await setting.send(Deadline.of(deadline_s))
     assert (error.value.reason, error.value.detail) == ("timeout", message)
-    assert setting.pool.spent() == AT_MOST
+    assert await setting.spent() == AT_MOST
 
 
-async def test_a_request_that_hangs_once_is_answered_when_asked_again() -> None:
-    setting = Setting(60.0, ANSWER, timeout_s=0.05)
+async def test_the_deadline_is_used_up_by_work_and_not_by_waiting_for_a_slot() -> None:
+    setting = Setting(4.0, 4.0, 4.0, 4.0)
+    await asyncio.gather(*(setting.send(Deadline.of(5.0)) for _ in range(4)))
+    assert now() == 16.0
+
+
+async def test_a_deadline_that_is_used_up_sends_nothing_and_costs_nothing() -> None:
+    setting = Setting(ANSWER)
+    with pytest.raises(Unscored, match=module.TIMEOUT):
+        await setting.send(Deadline(5.0, -0.1))
+    assert (setting.calls, await setting.spent()) == (0, Bill())
+
+
+# Slow requests
+
+
+async def test_a_slow_request_is_hedged_while_a_slot_is_idle_and_the_first_answer_counts() -> None:
+    slow_one_first = Setting(12.0, HANGS, slots=2, timeout_s=10.0)
+    assert (await slow_one_first.send()).latency_s == 12.0
+    hedge_first = Setting(HANGS, 1.0, slots=2, timeout_s=10.0)
+    assert (await hedge_first.send()).latency_s == 1.0
+    for setting in (slow_one_first, hedge_first):  # the one that was not answered may be billed, too
+        assert setting.calls == 2
+        assert await setting.spent() == Bill.total([AT_MOST, TOOK])
+        assert await setting.pool.take([AT_MOST] * 3) == Grant(2)
+
+
+async def test_there_is_one_hedge_at_a_time() -> None:
+    setting = Setting(HANGS, HANGS, ANSWER, slots=9, timeout_s=10.0)
     assert (await setting.send()).text == "[[A]]"
-
-
-async def test_a_late_request_is_waited_for_beside_another_while_a_slot_lies_idle() -> None:
-    late_one_first = Setting(0.2, 60.0, slots=2, timeout_s=0.1)
-    answer = await asyncio.wait_for(late_one_first.send(), 5)
-    assert (late_one_first.calls, answer.latency_s >= 0.2) == (2, True)
-    other_first = Setting(60.0, ANSWER, slots=2, timeout_s=0.05)
-    assert (await asyncio.wait_for(other_first.send(), 5)).latency_s < 0.05
-    for setting in (late_one_first, other_first):  # the one that was not answered may be billed, too
-        assert setting.pool.spent() == Bill.total([AT_MOST, Bill(1, 10, 5, 0.1)])
-        assert await asyncio.wait_for(setting.pool.take([AT_MOST] * 3), 1) == Grant(2)
-
-
-@pytest.fixture
-def late_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A judge whose answers are late after 0.4 s, and mostly come within 0.2 s."""
-    monkeypatch.setattr(Patience, "limit_s", lambda _, late=0: 0.4 * 2.0 ** max(0, late - 1))
-    monkeypatch.setattr(Patience, "usual_s", lambda _: 0.2)
-
-
-async def test_others_beside_a_late_request_come_sooner(late_after_a_while: None) -> None:
-    setting = Setting(1.5, *[60.0] * 6, slots=9)
-    assert (await asyncio.wait_for(setting.send(), 5)).latency_s >= 1.5
-    assert (
-        setting.calls > 4
-    )  # at 0, 0.4, 0.6, 0.8, 1.0, …; at 0, 0.4, 0.8, 1.2 if each was waited for as long
-
-
-async def test_a_question_that_was_given_up_twice_has_twice_the_time(late_after_a_while: None) -> None:
-    setting = Setting(60.0, 60.0, 0.6)
-    assert (await asyncio.wait_for(setting.send(), 5)).latency_s >= 0.6
     assert setting.calls == 3
+    assert 20 <= now() < 22
 
 
-async def test_a_late_request_makes_room_where_others_wait() -> None:
-    setting = Setting(60.0, ANSWER, ANSWER, timeout_s=0.05)
-    answers = await asyncio.wait_for(asyncio.gather(setting.send(), setting.send()), 5)
+async def test_a_hedge_that_fails_leaves_the_slow_one_its_chance_unless_it_fails_for_good() -> None:
+    setting = Setting(12.0, Transient("http_500"), slots=2, timeout_s=10.0)
+    assert (await setting.send()).latency_s == 12.0
+    refused = Setting(HANGS, Unscored("refusal"), slots=2, timeout_s=10.0)
+    with pytest.raises(Unscored, match="refusal"):
+        await refused.send()
+
+
+async def test_hedges_count_as_tries() -> None:
+    setting = Setting(HANGS, HANGS, HANGS, slots=9, retries=2, timeout_s=5.0)
+    with pytest.raises(Unscored, match="timeout"):
+        await setting.send()
+    assert (setting.calls, await setting.spent()) == (3, Bill.total([AT_MOST] * 3))
+
+
+async def test_a_budget_has_no_hedge_that_it_cannot_pay() -> None:
+    setting = Setting(12.0, ANSWER, slots=2, timeout_s=10.0, limits=Limits(max_calls=1))
+    with pytest.raises(BudgetSpent):
+        await setting.send()
+    assert setting.calls == 1
+
+
+async def test_a_slow_request_makes_room_where_others_wait() -> None:
+    setting = Setting(HANGS, ANSWER, ANSWER, timeout_s=10.0)
+    answers = await asyncio.gather(setting.send(), setting.send())
     assert [answer.text for answer in answers] == ["[[A]]"] * 2
     assert setting.calls == 3
 
 
-async def test_a_question_that_is_asked_again_goes_before_those_that_wait() -> None:
-    setting = Setting(0.01, 0.05, ANSWER, ANSWER)
+@pytest.mark.parametrize("hanging", range(16))
+async def test_the_first_step_gives_a_hanging_request_up_in_seconds(hanging: int) -> None:
+    """A batch of 32 over two processes: each has 16, and learns from 15 at most."""
+    doings = [2.0] * 16
+    doings[hanging] = HANGS
+    setting = Setting(*doings, 2.0, slots=32, timeout_s=120.0)
+    await asyncio.gather(*(setting.send() for _ in range(16)))
+    assert now() <= FACTOR_OF_FEW * 2.0 + 2.0
+    assert setting.calls == 17
+
+
+async def test_what_one_model_is_like_says_nothing_about_another() -> None:
+    setting = Setting(*[0.1] * 50, 30.0, slots=9, timeout_s=120.0)
+    for _ in range(50):
+        await setting.send()
+    slow_judge = setting.channel.endpoint("a thinking judge")
+    assert (await slow_judge.send(setting.call, AT_MOST, Deadline.of(300.0))).latency_s == 30.0
+    assert setting.calls == 51
+
+
+async def test_a_question_that_was_given_up_twice_has_twice_the_time() -> None:
+    setting = Setting(*[5.0] * 16, HANGS, HANGS, 15.0, timeout_s=120.0)
+    for _ in range(16):
+        await setting.send()
+    assert (await setting.send()).latency_s == 15.0
+
+
+async def test_a_retry_goes_before_the_questions_that_wait() -> None:
+    setting = Setting(1.0, 2.5, ANSWER, ANSWER)
     deadline, order = Deadline.of(20.0), list[str]()
 
     async def send(name: str, deadline: Deadline | None = None) -> None:
@@ -164,65 +237,23 @@ async def test_a_question_that_is_asked_again_goes_before_those_that_wait() -> N
 
     await setting.send(deadline)  # its answer holds no verdict, say
     running = asyncio.ensure_future(send("running"))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(1.0)
     waiting = asyncio.ensure_future(send("waiting"))
-    await asyncio.sleep(0.01)
-    await asyncio.gather(running, waiting, send("again", deadline))
-    assert order == ["running", "again", "waiting"]
+    await asyncio.sleep(1.0)
+    await asyncio.gather(running, waiting, send("retried", deadline))
+    assert order == ["running", "retried", "waiting"]
 
 
-async def test_requests_beside_each_other_count_as_tries_and_fail_with_the_last() -> None:
-    setting = Setting(60.0, 60.0, 60.0, slots=9, retries=2, timeout_s=0.05)
-    with pytest.raises(Unscored) as error:
-        await asyncio.wait_for(setting.send(), 5)
-    assert (error.value.reason, setting.calls) == ("timeout", 3)
-    assert setting.pool.spent() == Bill.total([AT_MOST] * 3)
+# Pauses
 
 
-async def test_one_that_fails_beside_a_late_one_leaves_it_its_chance_unless_it_fails_for_good() -> None:
-    setting = Setting(0.2, Transient("http_500"), slots=2, timeout_s=0.1)
-    assert (await asyncio.wait_for(setting.send(), 5)).text == "[[A]]"
-    refused = Setting(60.0, Unscored("refusal"), slots=2, timeout_s=0.05)
-    with pytest.raises(Unscored, match="refusal"):
-        await asyncio.wait_for(refused.send(), 5)
-
-
-async def test_a_budget_has_no_request_beside_another_that_it_cannot_pay() -> None:
-    setting = Setting(0.2, ANSWER, slots=2, retries=5, timeout_s=0.05)
-    pool = SlotPool(2, Limits(max_calls=1))
-    setting.channel = Channel(own_slots(pool, metered=True), max_retries=5, request_timeout_s=0.05)
-    with pytest.raises(BudgetSpent):
-        await asyncio.wait_for(setting.send(), 5)
-    assert setting.calls == 1
-
-
-async def test_the_deadline_is_used_up_by_work_and_not_by_waiting_for_ones_turn() -> None:
-    setting = Setting(0.4, 0.4, 0.4, 0.4, slots=1)
-    answers = await asyncio.gather(*(setting.send(Deadline.of(1.2)) for _ in range(4)))
-    assert len(answers) == 4  # the last one has waited for 1.2 s
-
-
-async def test_no_slot_is_held_during_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.0)
-    setting = Setting(Transient("http_429", "", 2.0), ANSWER, ANSWER)
+async def test_no_slot_is_held_during_a_pause() -> None:
+    setting = Setting(Transient("http_429", "", 20.0), ANSWER, ANSWER)
     waiting = asyncio.ensure_future(setting.send())
-    await asyncio.sleep(0.05)
-    assert (await asyncio.wait_for(setting.send(), 1.5)).text == "[[A]]"
+    await asyncio.sleep(1.0)
+    await setting.send()
+    assert now() < 2.0
     assert (await waiting).text == "[[A]]"
-
-
-async def test_a_closed_channel_asks_nothing_more() -> None:
-    setting = Setting(0.05, ANSWER)
-    running, waiting = (asyncio.ensure_future(setting.send()) for _ in range(2))
-    await asyncio.sleep(0.01)
-    setting.channel.close()
-    assert (await running).text == "[[A]]"
-    with pytest.raises(Unscored) as error:
-        await waiting
-    assert error.value.reason == module.STOPPED
-    with pytest.raises(Unscored, match="stopped"):
-        await setting.send()
-    assert setting.calls == 1
 
 
 @given(attempt=st.integers(1, 2000), draw=st.floats(0, 1), after_s=st.none() | st.floats(0, 100))
@@ -244,7 +275,7 @@ def test_pauses_double_and_differ() -> None:
     ("others", "reason", "longest_s"),
     [
         (0, "http_500", LONGEST_PAUSE_S),
-        (1, "http_500", LONGEST_PAUSE_IF_ANSWERING_S),
+        (1, "http_500", module.LONGEST_PAUSE_IF_ANSWERING_S),
         (1, "http_429", LONGEST_PAUSE_S),
     ],
 )
@@ -263,24 +294,146 @@ async def test_pauses_stay_short_while_others_are_answered_unless_there_are_too_
     assert pauses == [longest_s]
 
 
-async def test_a_cancelled_request_leaves_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
-    setting = Setting(60.0, ANSWER)
-    request = asyncio.ensure_future(setting.send())
-    await asyncio.sleep(0.01)
-    request.cancel()
-    assert (await asyncio.wait_for(setting.send(), 1)).text == "[[A]]"
-    assert setting.pool.spent() == Bill.total([AT_MOST, Bill(1, 10, 5, 0.1)])
+# Outages
 
 
-async def test_those_who_wait_for_a_rate_are_stopped_at_once() -> None:
-    pool = SlotPool(4, Limits(requests_per_minute=60))
-    setting = Setting(*[ANSWER] * 100)
-    setting.channel = Channel(own_slots(pool, metered=True), max_retries=0, request_timeout_s=5.0)
-    waiting = [asyncio.ensure_future(setting.send()) for _ in range(100)]
-    await asyncio.sleep(0.05)
+def gone_for(seconds: float, error: Exception, setting: Setting) -> None:
+    """Has the provider refuse everything for so long, and answer after that within a second."""
+
+    async def call() -> Answer:
+        setting.calls += 1
+        if now() < seconds:
+            raise error
+        await asyncio.sleep(1.0)
+        return ANSWER
+
+    setting.call = call  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("questions", "seconds"), [(1, 590.0), (64, 0.5), (64, 120.0), (256, 120.0)])
+async def test_an_outage_costs_its_own_time_and_nothing_else(seconds: float, questions: int) -> None:
+    setting = Setting(slots=64)
+    gone_for(seconds, Unreached("connection", "refused"), setting)
+    await asyncio.gather(*(setting.send(Deadline.of(60.0)) for _ in range(questions)))
+    assert now() < seconds + module.LONGEST_PAUSE_OF_OUTAGE_S + 1.0 + questions / 64
+    assert await setting.spent() == Bill.total([TOOK] * questions)
+
+
+async def test_many_questions_look_for_the_end_of_an_outage_only_so_often() -> None:
+    setting = Setting(slots=64)
+    gone_for(100.0, Unreached("connection", "refused"), setting)
+    await asyncio.gather(*(setting.send() for _ in range(512)))
+    assert setting.calls < 8 * 512 + 100 * 2 * module.LOOKS_PER_S
+
+
+async def test_an_outage_that_lasts_too_long_is_final() -> None:
+    setting = Setting(outage_s=120.0)
+    gone_for(1e6, Unreached("http_503", "no upstream"), setting)
+    with pytest.raises(JudgeError, match=r"the judge cannot be reached \(no upstream\) for 120 s by now"):
+        await setting.send()
+    assert 120.0 <= now() < 121.0
+
+
+async def test_an_outage_is_reported_with_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    setting = Setting(slots=4)
+    gone_for(60.0, Unreached("connection", "refused"), setting)
+    await asyncio.gather(*(setting.send() for _ in range(4)))
+    away, back = capsys.readouterr().out.splitlines()
+    assert away == "[writing-rl] the judge cannot be reached (refused): waiting for up to 600 s"
+    assert back.startswith("[writing-rl] the judge answers again after 6")
+
+
+async def test_what_cannot_be_reached_while_others_are_answered_is_a_failure_like_any_other() -> None:
+    setting = Setting(retries=3, slots=2)
+    calls = itertools.count()
+
+    async def refused() -> Answer:
+        raise Unreached("http_502", f"{next(calls)}")
+
+    async def others() -> None:
+        while True:
+            await setting.endpoint.send(lambda: asyncio.sleep(0.01, ANSWER), AT_MOST, Deadline.of(1e9))
+
+    answered = asyncio.ensure_future(others())
+    with pytest.raises(Unscored, match="http_502"):
+        await setting.endpoint.send(refused, AT_MOST, Deadline.of(300.0))
+    answered.cancel()
+    assert next(calls) >= 4
+    assert now() < 60.0
+
+
+async def test_two_judges_are_not_away_together() -> None:
+    setting = Setting(slots=2, outage_s=50.0)
+    gone_for(1e6, Unreached("connection"), setting)
+    other = setting.channel.endpoint("another judge")
+
+    async def answered() -> Answer:
+        await asyncio.sleep(1.0)
+        return ANSWER
+
+    async def ask_other() -> None:
+        for _ in range(100):
+            await other.send(answered, AT_MOST, Deadline.of(300.0))
+
+    asking = asyncio.ensure_future(ask_other())
+    with pytest.raises(JudgeError, match="the judge cannot be reached"):
+        await setting.send()
+    assert 50.0 <= now() < 51.0
+    await asking
+
+
+# A key that is refused
+
+
+async def test_a_key_that_is_refused_again_and_again_is_final() -> None:
+    final = JudgeError("the key is refused")
+    setting = Setting(*[MayBeFinal("http_401", final)] * 20, retries=7)
+    with pytest.raises(JudgeError) as error:
+        await setting.send()
+    assert (error.value, setting.calls) == (final, REFUSALS)
+    assert now() < 10.0
+
+
+async def test_single_refusals_of_a_gateway_are_not() -> None:
+    refusal = MayBeFinal("http_401", JudgeError("the key is refused"))
+    setting = Setting(*([refusal] + [0.1] * 9) * 50, slots=8, retries=7)
+    answers = await asyncio.gather(*(setting.send() for _ in range(400)))
+    assert len(answers) == 400
+
+
+# The end
+
+
+async def test_a_closed_channel_sends_nothing_more() -> None:
+    setting = Setting(5.0, ANSWER)
+    running, waiting = (asyncio.ensure_future(setting.send()) for _ in range(2))
+    await asyncio.sleep(1.0)
     setting.channel.close()
-    results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 2)
-    assert sum(isinstance(result, Unscored) for result in results) > 80
+    assert (await running).text == "[[A]]"
+    for request in (waiting, setting.send()):
+        with pytest.raises(Unscored, match=module.STOPPED):
+            await request
+    assert setting.calls == 1
+
+
+async def test_a_channel_is_closed_during_an_outage() -> None:
+    setting = Setting()
+    gone_for(1e6, Unreached("connection"), setting)
+    waiting = asyncio.ensure_future(setting.send())
+    await asyncio.sleep(100.0)
+    setting.channel.close()
+    with pytest.raises(Unscored, match=module.STOPPED):
+        await waiting
+    assert now() < 110.0
+
+
+async def test_a_cancelled_request_leaves_its_slot() -> None:
+    setting = Setting(HANGS, ANSWER)
+    request = asyncio.ensure_future(setting.send())
+    await asyncio.sleep(1.0)
+    request.cancel()
+    assert (await setting.send()).text == "[[A]]"
+    assert await setting.spent() == Bill.total([AT_MOST, TOOK])
 
 
 @pytest.mark.parametrize(
@@ -296,18 +449,10 @@ async def test_a_failure_is_billed_as_its_provider_may_have_billed_it(error: Exc
     setting = Setting(error)
     with pytest.raises(type(error)):
         await setting.send()
-    assert setting.pool.spent() == took
+    assert await setting.spent() == took
 
 
 async def test_an_answer_that_its_provider_does_not_count_is_billed_with_the_most_it_can_be() -> None:
     setting = Setting(Answer("[[A]]"))
     await setting.send()
-    assert setting.pool.spent() == AT_MOST
-
-
-async def test_a_deadline_that_is_used_up_asks_nothing_and_costs_nothing() -> None:
-    setting = Setting(ANSWER)
-    with pytest.raises(Unscored) as error:
-        await setting.send(Deadline(5.0, -0.1))
-    assert (error.value.reason, setting.calls) == (module.TIMEOUT, 0)
-    assert setting.pool.spent() == Bill()
+    assert await setting.spent() == AT_MOST

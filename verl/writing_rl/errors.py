@@ -10,6 +10,7 @@ WritingRLError
 │   └── SetupError       the machine or the installation
 ├── Unscored             one comparison got no verdict; never a loss, a tie or a win
 │   └── Transient        a failure that may pass: asked again, it may be answered
+│       ├── Unreached    likewise: the request never reached a judge, which may be away for a while
 │       └── MayBeFinal   likewise; where it repeats while nothing is answered, the judge cannot be used
 └── RunFailure           a worker of a running training died, or a rollout failed
     └── RunStopped       the run was ended on purpose, between two steps
@@ -86,6 +87,16 @@ class Transient(Unscored):
     ) -> None:
         super().__init__(reason, detail, tokens=tokens)
         self.after_s = after_s
+
+
+class Unreached(Transient):
+    """A request never reached a judge: refused connection, unknown host, gateway with nothing behind it.
+
+    While no other request is answered, the judge is away, which is not the question's fault.
+    """
+
+    def __init__(self, reason: str, detail: str = "", after_s: float | None = None) -> None:
+        super().__init__(reason, detail, after_s, tokens=(0, 0))
 
 
 class MayBeFinal(Transient):

@@ -17,7 +17,7 @@ class OfflineJudge:
 
     def __init__(self, channel: Channel) -> None:
         """Is asked through a channel like any other judge: limits and the end of a run count for it too."""
-        self._channel = channel
+        self._endpoint = channel.endpoint(self.description)
 
     async def answer(self, question: Question, deadline: Deadline) -> Answer:
         """See `Judge.answer`."""
@@ -25,7 +25,7 @@ class OfflineJudge:
         async def measure() -> Answer:
             return Answer(judge_text(question.prompt, question.answer_a, question.answer_b), cost_usd=0.0)
 
-        return await self._channel.send(measure, Bill(calls=1), deadline)
+        return await self._endpoint.send(measure, Bill(calls=1), deadline)
 
     async def close(self) -> None:
         """Has no connections."""
