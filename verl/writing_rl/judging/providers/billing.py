@@ -79,8 +79,7 @@ def _first(fields: Mapping[str, Any], *names: str) -> int | None:
     """The first of some fields that is a number of tokens."""
     for name in names:
         value = fields.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and 0 <= value <= MOST_TOKENS:
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
             return math.ceil(value)
     return None
 
