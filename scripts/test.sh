@@ -2,7 +2,7 @@
 # Sets up, checks format, lint and types, then runs all tests.
 #
 #   bash scripts/test.sh                 # everything, with real trainings: twenty to thirty minutes on two cores
-#   bash scripts/test.sh --nightly       # and the shapes of the other profiles: ten minutes more
+#   bash scripts/test.sh --nightly       # and what shows little more: twenty minutes more
 #   bash scripts/test.sh tests/unit      # any arguments go to pytest
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/help.sh"

@@ -111,6 +111,7 @@ def test_grpo_learns_from_what_a_faulty_judge_did_judge(start_training, judge_se
             )
 
 
+@pytest.mark.nightly  # of the replay buffer and the trainer GRPO uses the same, and groups besides
 def test_ppo_learns_from_what_a_faulty_judge_did_judge(start_training, judge_server, reply, tmp_path):
     judge_server.choose = faulty(reply)
     ppo = [

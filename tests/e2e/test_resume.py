@@ -182,7 +182,11 @@ def test_the_journal_and_the_checkpoints_of_an_uninterrupted_run_tell_the_same(w
 
 
 @pytest.mark.parametrize(
-    ("save_freq", "killed_in", "resumed_from"), [(2, 8, 6), (100, 5, 0)], ids=["saved", "not saved yet"]
+    ("save_freq", "killed_in", "resumed_from"),
+    [
+        pytest.param(2, 8, 6, id="saved"),
+        pytest.param(100, 5, 0, id="not saved yet", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_run_killed_in_the_middle_of_a_step_goes_on_as_if_it_had_not_been(
     start_training: Callable[..., Run],
