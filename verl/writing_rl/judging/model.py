@@ -38,7 +38,7 @@ class Model:
             request: Further fields of a request, which may cost as well.
         """
         self._chat = chat
-        self._channel = channel
+        self._endpoint = channel.endpoint(chat.description)
         self._max_tokens = max_tokens
         self._price = price
         self._cache = cache
@@ -46,11 +46,11 @@ class Model:
         self.description = chat.description
 
     async def complete(self, messages: Messages, deadline: Deadline) -> Answer:
-        """The model's answer; errors as those of `Channel.send`."""
+        """The model's answer; errors as those of `Endpoint.send`."""
         if self._cache and (known := await self._cache.get(self._chat.identity, messages)):
             return replace(known, cost_usd=0.0)
         at_most = most_of(messages, self._max_tokens, self._price, self._request)
-        answer = await self._channel.send(lambda: self._ask(messages, at_most), at_most, deadline)
+        answer = await self._endpoint.send(lambda: self._ask(messages, at_most), at_most, deadline)
         if self._cache:
             await self._cache.put(self._chat.identity, messages, answer)
         return answer
