@@ -111,14 +111,35 @@ class FieldServer:
         self.behaviours: dict[str, Behaviour] = {}
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._gone = False
+        self._back: threading.Timer | None = None
+        self._open(0)
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
         self.url = f"{self.origin}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
         """Stops."""
+        if self._back is not None:
+            self._back.cancel()
+            self._back.join()
+        if not self._gone:
+            self._close()
+
+    def go_away(self, seconds: float) -> None:
+        """Refuses connections for so long, and cuts those that are open. For use in a behaviour."""
+        self._gone = True
+        # In a thread of its own: a server cannot wait in one of its requests for its own end.
+        threading.Thread(target=self._close, daemon=True).start()
+        self._back = threading.Timer(seconds, self._open, [self._server.server_port])
+        self._back.start()
+
+    def _open(self, port: int) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self._gone = False
+
+    def _close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 
@@ -130,6 +151,9 @@ class FieldServer:
             disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
+                if server._gone:
+                    self.close_connection = True
+                    return
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 model = body["model"]

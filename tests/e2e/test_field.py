@@ -1,0 +1,74 @@
+"""A training with everything at once that a judge does in the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.field.endpoints import FieldServer, Request, Response, error, message
+from writing_rl.data.samples import read_samples
+from writing_rl.summary import read_metrics
+
+STEPS, STEP = 10, 16  # a step is 4 prompts with 4 rollouts each
+AWAY_S = 120.0
+
+
+@pytest.fixture
+def judge() -> Iterator[FieldServer]:
+    server = FieldServer()
+    yield server
+    server.close()
+
+
+def test_ten_steps_survive_an_outage_a_flagged_text_a_401_and_a_proxy(
+    start_training: Callable[..., object], judge: FieldServer, material: Path
+) -> None:
+    flagged = read_samples(str(material / "train.parquet"))[5].prompt
+    seen: list[str] = []
+
+    def behave(request: Request) -> Response:
+        number = request.number
+        seen.append("flagged" if flagged in request.text else "judged")
+        if number == 30:
+            return error(401, "gateway hiccup")
+        if number == 60:
+            judge.go_away(AWAY_S)
+        if flagged in request.text:
+            return error(
+                403, "This request requires moderation", code=403, metadata={"reasons": ["violence"]}
+            )
+        return message(f"The second text goes on.\n[[{'B' if number % 3 else 'A'}]]")
+
+    judge.behaviours["field-judge"] = behave
+    run = start_training(
+        "writing_rl.judge.model=field-judge",
+        f"writing_rl.judge.base_url={judge.url}",
+        "writing_rl.judge.deadline_s=60",  # an outage is longer than a comparison may take
+        f"trainer.total_training_steps={STEPS}",
+        "trainer.total_epochs=3",
+        "trainer.val_before_train=false",
+        # Nobody is there: whatever goes to a server of the run's own by it fails.
+        http_proxy="http://127.0.0.1:9",
+        https_proxy="http://127.0.0.1:9",
+        HTTP_PROXY="http://127.0.0.1:9",
+        no_proxy="localhost,127.0.0.1",
+        NO_PROXY="localhost,127.0.0.1",
+    )
+    assert run.wait() == 0, run.story
+    steps = [step for step in read_metrics(run.folder / "logs" / "trial") if "writing_rl/win_rate" in step]
+    assert [step["step"] for step in steps] == list(range(1, STEPS + 1))
+    lines = [
+        json.loads(line)
+        for part in sorted((run.folder / "logs" / "trial" / "judge").glob("*.jsonl"))
+        for line in part.read_text().splitlines()
+    ]
+    assert len(lines) == STEPS * STEP
+    unscored = [line for line in lines if line["outcome"] == "unscored"]
+    assert len(unscored) == seen.count("flagged") > 0
+    assert {line["reason"] for line in unscored} == {"refused"}
+    assert all("requires moderation" in line["detail"] for line in unscored)
+    assert "cannot be reached" in run.output
+    assert "answers again after 1" in run.output
