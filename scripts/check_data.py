@@ -15,11 +15,12 @@ Exit code: 0 if the data can be trained on, 1 if not (with --strict, also on war
 from __future__ import annotations
 
 import argparse
-import io
+import json
 import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from project_python import run_in_project
 
@@ -32,36 +33,46 @@ def main() -> None:
         parser.error("give either --data_dir, or --train and --test")
     if files_named and arguments.train is None and arguments.index is not None:
         parser.error("--index belongs to a training set: give --train, too")
-    for limit in ("max_prompt_length", "max_response_length"):
-        if getattr(arguments, limit) is not None and arguments.tokenizer is None:
-            parser.error(f"--{limit} is in tokens: give --tokenizer, too")
+    if arguments.tokenizer is None:
+        for option in ("max_prompt_length", "max_response_length"):
+            if getattr(arguments, option) is not None:
+                parser.error(f"--{option} is in tokens: give --tokenizer, too")
+        for option in ("chat_template", "chat_template_kwargs"):
+            if getattr(arguments, option) is not None:
+                parser.error(f"--{option} belongs to a tokenizer: give --tokenizer, too")
 
+    from writing_rl.command import say, told_in_a_line
+    from writing_rl.data.chat_template import ChatTemplate, load_tokenizer
     from writing_rl.data.check import Tokens, check
-    from writing_rl.data.fit import load_tokenizer
-    from writing_rl.errors import UserError
+    from writing_rl.experiment import check_experiment
 
     logging.getLogger("writing_rl").addHandler(logging.NullHandler())  # the report says it, too
     if not files_named:
         folder = arguments.data_dir or Path(os.environ.get("DATA_DIR") or "data")
         arguments.train, arguments.test = folder / "train.parquet", folder / "test.parquet"
-    index = arguments.index
-    if index is None:
-        usual = Path("running_file", f"index_{arguments.experiment}.json")
-        index = usual if usual.exists() else None
-    try:
+    with told_in_a_line():
+        index = arguments.index
+        if index is None:
+            name = check_experiment(arguments.experiment, "--experiment")
+            usual = Path("running_file", f"index_{name}.json")
+            index = usual if usual.exists() else None
         tokens = None
         if arguments.tokenizer is not None:
-            tokens = Tokens(
+            custom = arguments.chat_template
+            template = ChatTemplate.make(
                 load_tokenizer(arguments.tokenizer, "--tokenizer"),
+                arguments.chat_template_kwargs,
+                None if custom is None else custom.read_text(encoding="utf-8"),
+                model=f"--tokenizer {arguments.tokenizer}",
+            )
+            tokens = Tokens(
+                template.tokenizer,
                 arguments.max_prompt_length,
                 arguments.max_response_length,
+                template.arguments,
             )
         report = check(arguments.train, arguments.test, index, tokens, needs_test=files_named)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # data may hold what the terminal does not know
-    print("\n".join(report.lines()))
+    say("\n".join(report.lines()))
     sys.exit(bool(report.errors or (arguments.strict and report.warnings)))
 
 
@@ -100,8 +111,30 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="data.max_response_length (default: no limit)",
     )
+    parser.add_argument(
+        "--chat_template",
+        type=Path,
+        metavar="FILE",
+        help="the template in actor_rollout_ref.model.custom_chat_template (default: the tokenizer's)",
+    )
+    parser.add_argument(
+        "--chat_template_kwargs",
+        type=json_object,
+        metavar="JSON",
+        help="data.apply_chat_template_kwargs, such as '{\"enable_thinking\": false}' (default: none)",
+    )
     parser.add_argument("--strict", action="store_true", help="take warnings for errors")
     return parser
+
+
+def json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("it must be a JSON object")
+    return value
 
 
 def positive(text: str) -> int:

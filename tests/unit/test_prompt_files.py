@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from writing_rl.data import prompt_files
+from writing_rl.data import parquet_rows
 from writing_rl.data.prompt_files import Prompt, read_prompts
 from writing_rl.errors import DataError
 
@@ -250,7 +250,7 @@ def test_a_training_set_that_cannot_be_used_names_the_row(
 def test_a_parquet_file_can_be_larger_than_a_batch(
     tmp_path: Path, write_parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prompt_files, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(parquet_rows, "ROWS_AT_ONCE", 2)
     rows = [{"prompt": f"Write {number}."} for number in range(5)]
     path = write_parquet(tmp_path / "in.parquet", rows)
     assert texts(read_prompts(path)) == [row["prompt"] for row in rows]
@@ -270,4 +270,4 @@ def test_parquet_with_texts_that_are_no_utf8_is_refused(tmp_path: Path) -> None:
     bytes_of = pyarrow.array([b"\xff\xfe"])
     column = pyarrow.Array.from_buffers(pyarrow.string(), 1, bytes_of.buffers())
     pyarrow.parquet.write_table(pyarrow.table({"prompt": column}), tmp_path / "in.parquet")
-    assert refused(tmp_path / "in.parquet").startswith("in.parquet cannot be read: 'utf-8' codec")
+    assert refused(tmp_path / "in.parquet").startswith("in.parquet, row 0: 'prompt' cannot be read: 'utf-8'")

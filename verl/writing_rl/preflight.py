@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from writing_rl.curriculum.beginning import check_beginning
 from writing_rl.curriculum.lock import check_free
-from writing_rl.data import fit
+from writing_rl.data import chat_template, fit
 from writing_rl.data.samples import Sample, read_samples, sample_keys
 from writing_rl.errors import JudgeError, SettingError, SetupError
 from writing_rl.judging.cache import CacheMode
@@ -205,20 +205,21 @@ def check_index_file(settings: Settings, samples: list[Sample], path: str, resum
 
 
 def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> int:
-    """No prompt is longer than the limit; verl would stop at it in the middle of the run.
+    """No prompt is longer than the limit, and the chat template takes them all.
 
     Returns:
         How many samples of the first set verl will train on: it may have been told to leave longer ones out.
     """
-    path = config.actor_rollout_ref.model.tokenizer_path or config.actor_rollout_ref.model.path
-    tokenizer = fit.load_tokenizer(path, "BASE_MODEL", trust_remote_code=config.data.trust_remote_code)
+    template = chat_template.of_config(config)
     limit = int(config.data.max_prompt_length)
     kept = []
     for path, samples in sets.items():
-        lengths = list(fit.count_tokens(tokenizer, (fit.chat_text(tokenizer, sample) for sample in samples)))
-        kept.append(sum(length <= limit for length in lengths))
-        if not config.data.filter_overlong_prompts:
+        lengths = list(template.count((sample.messages for sample in samples), path))
+        if config.data.filter_overlong_prompts:
+            kept.append(len(fit.short_enough(lengths, path, limit)))
+        else:
             fit.check_prompt_lengths(lengths, path, limit)
+            kept.append(len(samples))
     return kept[0]
 
 

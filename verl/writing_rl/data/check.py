@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from writing_rl.curriculum.inspect_index import Data, distribution
+from writing_rl.data.chat_template import ChatTemplate, count_tokens
 from writing_rl.data.describe import Lengths, describe
 from writing_rl.data.findings import (
     Finding,
@@ -19,15 +20,10 @@ from writing_rl.data.findings import (
     score_findings,
     unreachable,
 )
-from writing_rl.data.fit import (
-    chat_text,
-    check_prompt_lengths,
-    check_split,
-    count_tokens,
-    read_fitting_index,
-)
-from writing_rl.data.samples import Sample, read_samples, sample_keys
-from writing_rl.errors import DataError, UserError
+from writing_rl.data.fit import check_prompt_lengths, check_split, read_fitting_index
+from writing_rl.data.samples import Sample, left_out_columns, read_samples, sample_keys
+from writing_rl.errors import UserError
+from writing_rl.redact import printable
 
 
 @dataclass(frozen=True)
@@ -38,11 +34,13 @@ class Tokens:
         tokenizer: The policy's.
         prompt: `data.max_prompt_length`, or None for no limit.
         response: `data.max_response_length`, or None for no limit.
+        arguments: `data.apply_chat_template_kwargs`.
     """
 
     tokenizer: Any
     prompt: int | None = None
     response: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -131,6 +129,9 @@ def _check_set(
             lengths = _count_all(samples, path, tokens)
     report.summary.append(f"{path}: {_count(samples, 'sample')}")
     report.summary += describe(samples, scores, lengths)
+    if left_out := left_out_columns(path):
+        names = printable(", ".join(left_out), 500)
+        report.summary.append(f"  left out of a run, as nothing reads them: {names}")
     if tokens is not None and lengths is not None:
         _check_lengths(report, path, samples, lengths, tokens)
     if split == "train":
@@ -161,21 +162,10 @@ def _check_keys(report: Report, path: Path, samples: Sequence[Sample], index: Pa
 
 def _count_all(samples: Sequence[Sample], path: Path, tokens: Tokens) -> Lengths:
     """Counts the tokens of the prompts and of the references."""
-
-    def chats() -> Iterator[str]:
-        for row, sample in enumerate(samples):
-            try:
-                yield chat_text(tokens.tokenizer, sample)
-            except Exception as error:  # a template is a program, and refuses a chat in its own words
-                raise DataError(
-                    f"{path}, row {row}: the tokenizer's chat template does not take the prompt "
-                    f"({' '.join(str(error).split())}): change its messages, or use another model"
-                ) from error
-
+    template = ChatTemplate(tokens.tokenizer, tokens.arguments)
+    prompts = list(template.count((sample.messages for sample in samples), path))
     references = (reference for sample in samples for reference in sample.references)
-    return Lengths(
-        list(count_tokens(tokens.tokenizer, chats())), list(count_tokens(tokens.tokenizer, references))
-    )
+    return Lengths(prompts, list(count_tokens(tokens.tokenizer, references)))
 
 
 def _check_lengths(

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from writing_rl.command import say
 from writing_rl.curriculum.index_file import check_index, read_index
 from writing_rl.data.samples import Sample, SampleKeys
-from writing_rl.errors import DataError, IndexFileError, SettingError
-
-#: Texts that are given to the tokenizer at once: it works on them in parallel.
-TEXTS_AT_ONCE = 256
+from writing_rl.errors import DataError, IndexFileError
 
 
 def check_split(samples: Sequence[Sample], path: str | Path, split: str) -> None:
@@ -60,41 +56,6 @@ def read_fitting_index(path: str | Path, samples: Sequence[Sample], keys: Sample
     return indexes
 
 
-def load_tokenizer(path: str, setting: str, *, trust_remote_code: bool = False) -> Any:
-    """Loads a tokenizer.
-
-    Args:
-        path: A checkpoint folder or a name on the hub.
-        setting: Where the path comes from, for messages.
-        trust_remote_code: Whether code of the checkpoint may be run.
-
-    Raises:
-        SettingError: There is none.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError) as error:
-        raise SettingError(
-            f"{setting} is {path}, whose tokenizer cannot be loaded: {str(error).splitlines()[0]}"
-        ) from None
-
-
-def chat_text(tokenizer: Any, sample: Sample) -> str:
-    """The text that the policy goes on from."""
-    chat: Any = [dict(message) for message in sample.messages]
-    text: str = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-    return text
-
-
-def count_tokens(tokenizer: Any, texts: Iterable[str]) -> Iterator[int]:
-    """Counts the tokens of each text; special ones are not added."""
-    remaining = iter(texts)
-    while batch := list(islice(remaining, TEXTS_AT_ONCE)):
-        yield from map(len, tokenizer(batch, add_special_tokens=False)["input_ids"])
-
-
 def check_prompt_lengths(lengths: Iterable[int], path: str | Path, limit: int) -> None:
     """Checks that no prompt is too long.
 
@@ -112,3 +73,29 @@ def check_prompt_lengths(lengths: Iterable[int], path: str | Path, limit: int) -
                 f"{path}, row {number}: the prompt has {length} tokens, the limit is {limit}: raise "
                 "data.max_prompt_length, or leave such rows out with data.filter_overlong_prompts=true"
             )
+
+
+def short_enough(lengths: Sequence[int], path: str | Path, limit: int) -> list[int]:
+    """The rows that `data.filter_overlong_prompts` keeps; prints how many it leaves out, if any.
+
+    Args:
+        lengths: The tokens of the prompts, in the order of the file.
+        path: The file, for messages.
+        limit: `data.max_prompt_length`.
+
+    Raises:
+        DataError: None is left.
+    """
+    kept = [row for row, length in enumerate(lengths) if length <= limit]
+    if not kept:
+        raise DataError(
+            f"{path}: all {len(lengths):,} prompts have more than {limit} tokens (the shortest has "
+            f"{min(lengths, default=0):,}), so data.filter_overlong_prompts leaves none: raise "
+            "data.max_prompt_length"
+        )
+    if len(kept) < len(lengths):
+        say(
+            f"[writing-rl] {path}: {len(lengths) - len(kept):,} of {len(lengths):,} prompts have more than "
+            f"{limit} tokens and are left out (data.filter_overlong_prompts)"
+        )
+    return kept

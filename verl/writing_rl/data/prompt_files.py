@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.fields import optional_text
+from writing_rl.data.fields import optional_text, shown
+from writing_rl.data.parquet_rows import read_rows, read_schema
 from writing_rl.data.raw_prompts import REMARKS, same_text
 from writing_rl.data.samples import COLUMNS, Sample, read_samples
 from writing_rl.errors import DataError
 from writing_rl.json_lines import read_json_lines
-
-#: Rows that are in memory twice, as Arrow and as Python objects.
-ROWS_AT_ONCE = 1000
+from writing_rl.redact import printable
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,9 @@ def _prompts(path: Path, column: str) -> Iterator[Prompt]:
     if reader is _parquet and _is_training_set(path):
         yield from (_of_sample(sample) for sample in read_samples(path))
         return
-    for place, entry in reader(path):
+    for place, entry in reader(path, column):
         if column not in entry:
-            known = ", ".join(map(str, entry))
-            raise DataError(
-                f"{place} lacks {column!r}: name the prompt's column with --prompt_column ({known})"
-            )
+            raise _lacking(place, column, entry)
         prompt = optional_text(entry, column, place) or ""
         if not prompt.strip():
             raise DataError(f"{place}: {column!r} is empty")
@@ -75,6 +73,11 @@ def _prompts(path: Path, column: str) -> Iterator[Prompt]:
         remarks = {name: optional_text(entry, name, place) for name in REMARKS}
         said = {name: text for name, text in remarks.items() if text or (text == "" and name == "system")}
         yield Prompt(prompt, None, said)
+
+
+def _lacking(place: str, column: str, names: Iterable[str]) -> DataError:
+    known = printable(", ".join(names), 200)
+    return DataError(f"{place} lacks {column!r}: name the prompt's column with --prompt_column ({known})")
 
 
 def _of_sample(sample: Sample) -> Prompt:
@@ -85,15 +88,16 @@ def _of_sample(sample: Sample) -> Prompt:
     return Prompt(sample.prompt, sample.messages, remarks)
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _json_lines(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, entry in read_json_lines(path):
         yield f"{path}, line {number}", entry
 
 
-def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _csv(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     import pandas
 
     try:
+        _check_csv(path)
         # Everything is a text: a story may well be called `NA` or `007`.
         table = pandas.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except OSError as error:
@@ -107,26 +111,38 @@ def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"{path}, row {number}", {name: value or None for name, value in entry.items()}
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    import pyarrow
-    import pyarrow.parquet
+def _check_csv(path: Path) -> None:
+    """What pandas does not say: the line that is not UTF-8, and a name that is there twice.
 
-    number = 0
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                for entry in batch.to_pylist():
-                    yield f"{path}, row {number}", entry
-                    number += 1
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    Raises:
+        ValueError: In words that go on after "is no CSV in UTF-8: ".
+        DataError: Two columns have one name.
+    """
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"line {number}: {error}") from None
+    csv.field_size_limit(sys.maxsize)
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        try:
+            names = next(csv.reader(file), [])
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise DataError(f"{path} has two columns {shown(twice[0])}: remove or rename one")
+
+
+def _parquet(path: Path, column: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    names = read_schema(path).names
+    if column not in names:
+        raise _lacking(f"{path}, row 0", column, names)
+    for number, entry in read_rows(
+        path, [name for name in dict.fromkeys((column, *REMARKS)) if name in names]
+    ):
+        yield f"{path}, row {number}", entry
 
 
 def _is_training_set(path: Path) -> bool:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        return set(COLUMNS) <= set(pyarrow.parquet.read_schema(path).names)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    return set(COLUMNS) <= set(read_schema(path).names)

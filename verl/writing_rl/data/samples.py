@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from writing_rl.data.fields import shown
+from writing_rl.data.parquet_rows import read_rows, read_schema
 from writing_rl.errors import DataError
+from writing_rl.redact import printable
 
 logger = logging.getLogger(__name__)
 
+#: What a run reads of a data set.
 COLUMNS = ("data_source", "prompt", "reward_model", "extra_info")
-#: Rows that are in memory twice, as Arrow and as Python objects.
-ROWS_AT_ONCE = 1000
+#: Columns that belong to the format and that nothing reads.
+UNREAD_COLUMNS = ("ability",)
+#: What a run reads of a message.
+MESSAGE_FIELDS = ("role", "content")
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,22 @@ def references_of(ground_truth: Mapping[str, Any]) -> tuple[str, ...]:
     return (target,) if isinstance(target, str) else tuple(target)
 
 
+def looks_like_list(text: str) -> bool:
+    """Whether a text is a list of texts as JSON, Python or NumPy write it, as a CSV leaves of lists."""
+    text = text.strip()
+    inner = text[1:-1].strip()
+    return text[:1] == "[" and text[-1:] == "]" and set(inner[:1] + inner[-1:]) <= set("'\"")
+
+
+def plain_messages(messages: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Messages as a chat template gets them.
+
+    In parquet every message has all fields that any of them has, and templates take a field that is null for
+    one that is there.
+    """
+    return [{name: message[name] for name in MESSAGE_FIELDS} for message in messages]
+
+
 def read_samples(path: str | Path) -> list[Sample]:
     """Reads and checks a data set.
 
@@ -62,27 +84,59 @@ def read_samples(path: str | Path) -> list[Sample]:
         DataError: The file is missing, is no parquet, lacks a column or has a row that cannot be used; the
             message names file and row (counted from 0).
     """
-    import pyarrow
-    import pyarrow.parquet
-
     if not Path(path).is_file():
         raise DataError(
             f"{path} does not exist: make it, or set DATA_DIR to the folder of train.parquet and test.parquet"
         )
-    samples: list[Sample] = []
-    try:
-        parquet = pyarrow.parquet.ParquetFile(path)
-        missing = [column for column in COLUMNS if column not in parquet.schema_arrow.names]
-        if missing:
-            raise DataError(f"{path} lacks the column {', '.join(missing)}: it needs {', '.join(COLUMNS)}")
-        for batch in parquet.iter_batches(batch_size=ROWS_AT_ONCE, columns=list(COLUMNS)):
-            for row in batch.to_pylist():
-                samples.append(_sample(row, path, len(samples)))
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no readable parquet file: {str(error).splitlines()[0]}") from None
+    schema = read_schema(path)
+    missing = [column for column in COLUMNS if column not in schema.names]
+    if missing:
+        raise DataError(f"{path} lacks the column {', '.join(missing)}: it needs {', '.join(COLUMNS)}")
+    for column in COLUMNS:
+        if found := _strange_type(schema.field(column)):
+            raise DataError(
+                f"{path}: {printable(found, 200)}, which verl cannot load: store it as text, number or list, "
+                "or leave it out"
+            )
+    samples = [_sample(row, path, number) for number, row in read_rows(path, COLUMNS)]
     if not samples:
         raise DataError(f"{path} has no rows")
     return samples
+
+
+def left_out_columns(path: str | Path) -> list[str]:
+    """The columns of a data set, and the fields of its messages, that no run reads.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    import pyarrow
+
+    schema = read_schema(path)
+    known = {*COLUMNS, *UNREAD_COLUMNS}
+    names = [name for name in schema.names if name not in known]
+    messages = schema.field("prompt").type if "prompt" in schema.names else None
+    # Lists of all kinds have a type of their values, and only these.
+    message = getattr(messages, "value_type", None)
+    if message is not None and pyarrow.types.is_struct(message):
+        names += [f"prompt[].{part.name}" for part in message if part.name not in MESSAGE_FIELDS]
+    return names
+
+
+def _strange_type(field: Any) -> str | None:
+    """Where a column or a part of it has a type that the package `datasets` does not know; None: nowhere."""
+    import pyarrow
+
+    parts = [(field.name, field.type)]
+    while parts:
+        name, kind = parts.pop()
+        if isinstance(kind, pyarrow.BaseExtensionType) or pyarrow.types.is_map(kind):
+            return f"{name} has the type {kind}"
+        if pyarrow.types.is_struct(kind):
+            parts += [(f"{name}.{part.name}", part.type) for part in kind]
+        elif (value_type := getattr(kind, "value_type", None)) is not None:
+            parts.append((f"{name}[]", value_type))
+    return None
 
 
 def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
@@ -96,12 +150,12 @@ def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
         if isinstance(value, bool) or not (
             isinstance(value, int) or (isinstance(value, float) and value.is_integer())
         ):
-            raise fail(f"{name} is {value!r}, it must be a whole number")
+            raise fail(f"{name} is {shown(value)}, it must be a whole number")
         return int(value)
 
     def text(value: Any, name: str) -> str:
         if not isinstance(value, str) or not value.strip():
-            raise fail(f"{name} is {'empty' if isinstance(value, str) else repr(value)}, it must be a text")
+            raise fail(f"{name} is {'empty' if isinstance(value, str) else shown(value)}, it must be a text")
         return value
 
     def mapping(name: str) -> Mapping[str, Any]:
@@ -117,7 +171,13 @@ def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
         raise fail(f"reward_model.ground_truth.{absent[0]} is missing")
     if not isinstance(ground_truth["target"], str | list):
         raise fail(
-            f"reward_model.ground_truth.target is {ground_truth['target']!r}, it must be a list of texts"
+            f"reward_model.ground_truth.target is {shown(ground_truth['target'])}, it must be a list of texts"
+        )
+    target = ground_truth["target"]
+    if isinstance(target, str) and looks_like_list(target):
+        raise fail(
+            f"reward_model.ground_truth.target is a list written as one text ({shown(target)}): store the "
+            "list itself; a single reference that looks like this goes into a list of one"
         )
     references = references_of(ground_truth)
     if not references:
@@ -139,12 +199,12 @@ def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
     extra = mapping("extra_info")
     split = extra.get("split")
     if split not in ("train", "test"):
-        raise fail(f"extra_info.split is {split!r}, it must be 'train' or 'test'")
+        raise fail(f"extra_info.split is {shown(split)}, it must be 'train' or 'test'")
     return Sample(
         id=whole_number(ground_truth["id"], "reward_model.ground_truth.id"),
         index=whole_number(extra.get("index"), "extra_info.index"),
         split=split,
-        messages=tuple(messages),
+        messages=tuple(plain_messages(messages)),
         prompt=text(ground_truth["prompt"], "reward_model.ground_truth.prompt"),
         references=references,
         criteria=criteria,

@@ -23,7 +23,8 @@ from omegaconf import DictConfig
 
 from writing_rl.command import told_in_a_line
 from writing_rl.compose import compose
-from writing_rl.data import fit
+from writing_rl.data import chat_template
+from writing_rl.data.chat_template import ChatTemplate
 from writing_rl.data.samples import Sample, read_samples
 from writing_rl.errors import RunFailure
 from writing_rl.judging.options import positive
@@ -98,10 +99,10 @@ def rehearse(overrides: list[str], out: Path, judge_calls: int) -> Rehearsal:
     train_file = Path(config.data.train_files)
     samples, tests = read_samples(train_file), read_samples(config.data.val_files)
     model = local_model(str(config.actor_rollout_ref.model.path), "BASE_MODEL")
-    tokenizer = fit.load_tokenizer(str(model), "BASE_MODEL", trust_remote_code=config.data.trust_remote_code)
+    template = chat_template.of_config(config, model)
 
     def count(text: str) -> int:
-        return next(fit.count_tokens(tokenizer, [text]))
+        return next(chat_template.count_tokens(template.tokenizer, [text]))
 
     # verl serves its judge in the steps themselves; those that cost money are asked before, not in the steps.
     served = [name for name in settings.judge.models if provider_of(name, settings.judge) == "verl"]
@@ -145,7 +146,7 @@ def rehearse(overrides: list[str], out: Path, judge_calls: int) -> Rehearsal:
     )
     shutil.rmtree(folder.checkpoints)
 
-    steps = total_steps(config, _kept(config, samples, tokenizer))
+    steps = total_steps(config, _kept(config, samples, template))
     lengths = [count(text) for sample in islice(samples, COUNTED) for text in sample.references]
     orders = 2 if settings.judge.strategy is Strategy.BOTH else 1
     plan = plan_of(
@@ -225,11 +226,11 @@ def _measured(folder: TrialFolder, spans: Sequence[Span], step: int, first: int)
     return Measured(figures["response_length/mean"], took)
 
 
-def _kept(config: DictConfig, samples: Sequence[Sample], tokenizer: object) -> int:
+def _kept(config: DictConfig, samples: Sequence[Sample], template: ChatTemplate) -> int:
     """Rows that verl will train on."""
     if not config.data.filter_overlong_prompts:
         return len(samples)
-    lengths = fit.count_tokens(tokenizer, (fit.chat_text(tokenizer, sample) for sample in samples))
+    lengths = template.count((sample.messages for sample in samples), config.data.train_files)
     return sum(length <= config.data.max_prompt_length for length in lengths)
 
 

@@ -68,6 +68,9 @@ _REWARD = {
     "data.reward_fn_key": Unread(
         "the reward manager reads the column data_source", "name the column so", default="data_source"
     ),
+    "data.prompt_key": Unread(
+        "the data set reads the column prompt alone", "name the column so", default="prompt"
+    ),
 }
 
 _SAMPLING = {

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.samples import ROWS_AT_ONCE, references_of
+from writing_rl.data.parquet_rows import ROWS_AT_ONCE
+from writing_rl.data.samples import references_of
 from writing_rl.errors import DataError
 
 
