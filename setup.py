@@ -13,6 +13,7 @@ VERL = "verl==0.9.1"
 # `wrapt` defers our registrations until verl imports the registry, so `import verl` costs nothing more.
 COMMON = [
     "aiohttp",
+    "certifi",
     "dashscope>=1.24",
     "genai-prices>=0.1",
     "httpx",
@@ -80,7 +81,10 @@ setup(
             "liger-kernel>=0.8.2",
             "trl==0.27.0",
         ],
-        "test": ["hypothesis", "mypy", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "ruff"],
+        "test": [
+            *("cryptography", "hypothesis", "mypy", "ruff"),
+            *("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist"),
+        ],
     },
     entry_points={
         "verl.plugins": ["writing_rl = writing_rl.plugin"],

@@ -81,9 +81,15 @@ def hide_key(text: str, key: str, *, in_prose: bool = False) -> str:
         in_prose: Whether the text is a model's, in which a key like `changeme` is most likely a word: keys of
             fewer than 12 characters are left in it.
     """
-    if len(key) < (_LEAST_UNUSUAL_KEY if in_prose else _LEAST_KEY):
-        return text
     content = text.encode("utf-8", "surrogatepass")
+    shown = hide_key_in_bytes(content, key, in_prose=in_prose)
+    return text if shown is content else shown.decode("utf-8", "replace")
+
+
+def hide_key_in_bytes(content: bytes, key: str, *, in_prose: bool = False) -> bytes:
+    """See `hide_key`; the same object where the key is not in it."""
+    if len(key) < (_LEAST_UNUSUAL_KEY if in_prose else _LEAST_KEY):
+        return content
     searched = content.lower()  # ASCII alone, so that positions are the same
     found: list[tuple[int, int]] = []
     raw, *encoded = _forms(key)
@@ -91,13 +97,13 @@ def hide_key(text: str, key: str, *, in_prose: bool = False) -> str:
     for form in encoded:
         found += _shared(searched, form, len(form))
     if not found:
-        return text
+        return content
     parts, end = [], 0
     for begin, stop in sorted(found):
         if begin >= end:
             parts += [content[end:begin], HIDDEN.encode()]
         end = max(end, stop)
-    return b"".join([*parts, content[end:]]).decode("utf-8", "replace")
+    return b"".join([*parts, content[end:]])
 
 
 def clean(text: str) -> str:

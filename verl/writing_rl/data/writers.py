@@ -9,11 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from writing_rl.errors import SettingError
+from writing_rl.judging.address import check_address
 from writing_rl.judging.channel import Channel
 from writing_rl.judging.make import make_models
 from writing_rl.judging.model import Model
 from writing_rl.judging.providers import Served, provider_of
 from writing_rl.launch.placement import Placement
+from writing_rl.redact import printable, redact
 from writing_rl.serve import placements, serve
 from writing_rl.settings import JudgeSettings
 
@@ -59,13 +61,10 @@ def _parse(name: str) -> Writer:
             raise SettingError(f"{name} names no model: give its name at the hub after the colon")
         return Writer(checkpoint, checkpoint=checkpoint)
     model, at, address = name.partition("@")
-    if at and address.startswith(("http://", "https://")):
+    if at and address.lower().startswith(("http://", "https://")):
         if not model:
-            raise SettingError(f"{name}: name the model before the @ of its address")
-        if "@" in urlsplit(address).netloc:
-            raise SettingError(
-                f"{model}: leave user and password out of its address, which is written to files"
-            )
+            raise SettingError(f"{printable(redact(name))}: name the model before the @ of its address")
+        check_address(address, f"the address of {model}")
         return Writer(model, base_url=address)
     if (folder := Path(name).expanduser()).is_dir():
         if not (folder / "config.json").is_file():

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import Any
 
 import aiohttp
+import dashscope
 from dashscope.aigc.generation import AioGeneration
 
 from writing_rl.errors import SettingError, Transient, Unscored
+from writing_rl.judging.address import check_address
 from writing_rl.judging.chat import Answer, Messages
 from writing_rl.judging.providers.answers import answer_of, text_of
 from writing_rl.judging.providers.billing import counted, read_usage
-from writing_rl.judging.providers.failures import NOTHING_BILLED, failure_of, presentable
+from writing_rl.judging.providers.failures import failure_of, presentable
+from writing_rl.judging.providers.http import Connections
 from writing_rl.judging.providers.keys import read_key
 from writing_rl.settings import JudgeSettings
 
@@ -47,6 +51,8 @@ class DashScopeChat:
                 "OPENAI_BASE_URL for an endpoint of your own, or JUDGE_MODEL=offline to try the system "
                 "without a judge model"
             )
+        if base_address is None and (base_address := os.environ.get("DASHSCOPE_HTTP_BASE_URL") or None):
+            check_address(base_address, "DASHSCOPE_HTTP_BASE_URL", KEY_VARIABLE)
         self._model = model
         self._sampling: dict[str, Any] = {
             "temperature": settings.temperature,
@@ -57,15 +63,20 @@ class DashScopeChat:
             self._settings["headers"] = {"X-DashScope-DataInspection": settings.data_inspection}
         if base_address is not None:
             self._settings["base_address"] = base_address
-        self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self.description = f"{model} at DashScope"
+        # Of our own: the SDK's have room for 100 connections, and send a request again by themselves.
+        self._connections = Connections(
+            base_address or dashscope.base_http_api_url,
+            self.description,
+            self._key,
+            timeout_s=settings.request_timeout_s,
+        )
+        self.description += self._connections.through
         self.identity = f"dashscope {base_address} {model} {self._sampling} {settings.data_inspection}"
 
     async def close(self) -> None:
         """See `Chat.close`."""
-        if self._session is not None:
-            await self._session.close()
+        await self._connections.close()
 
     async def complete(self, messages: Messages) -> Answer:
         """See `Chat.complete`."""
@@ -75,20 +86,13 @@ class DashScopeChat:
                 messages=messages,  # type: ignore[arg-type]
                 api_key=self._key,
                 result_format="message",
-                session=self._connections(),
+                session=self._connections.session(),
                 **self._sampling,
                 **{name: _copy(value) for name, value in self._settings.items()},
             )
         except asyncio.TimeoutError as error:
             raise Transient("timeout", "no answer within the time-out of a request") from error
-        except aiohttp.ClientError as error:
-            never_sent = isinstance(error.__cause__, aiohttp.ClientConnectorError)
-            raise Transient(
-                "connection",
-                presentable(str(error), self._key),
-                tokens=NOTHING_BILLED if never_sent else None,
-            ) from None
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except (aiohttp.ClientError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise Unscored("malformed", "DashScope answered in another form than its SDK expects") from None
         if response.status_code != 200:
             raise failure_of(
@@ -109,30 +113,6 @@ class DashScopeChat:
         except (AttributeError, IndexError, KeyError, TypeError):
             raise Unscored("malformed", "DashScope answered without a message") from None
         return counted(answer_of(text_of(content), ending, billed[:2]), billed)
-
-    def _connections(self) -> aiohttp.ClientSession:
-        """A session of our own: the SDK's has room for 100 connections, which would be a limit unseen."""
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), trust_env=True, middlewares=(send_once,)
-            )
-            self._loop = loop
-        return self._session
-
-
-class ConnectionLost(aiohttp.ClientError):
-    """A connection failed. The SDK knows nothing of it, and so does not send the request again."""
-
-
-async def send_once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Keeps the SDK from sending a request again by itself: `Channel` does so, and counts it."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectionError as error:
-        raise ConnectionLost(str(error)) from error
 
 
 def _copy(value: Any) -> Any:

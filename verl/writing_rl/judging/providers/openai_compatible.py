@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
 import httpx2
 import openai
 import orjson
 
-from writing_rl.errors import SettingError, Transient, Unscored
+from writing_rl.errors import SettingError, Transient, Unscored, WritingRLError
 from writing_rl.judging.channel import TIMEOUT
 from writing_rl.judging.chat import Answer, Messages
 from writing_rl.judging.providers.answers import answer_of, text_of
 from writing_rl.judging.providers.billing import counted, read_usage
-from writing_rl.judging.providers.failures import NOTHING_BILLED, failure_of, presentable
+from writing_rl.judging.providers.failures import failure_of, presentable
+from writing_rl.judging.providers.http import Connections, Transport
 from writing_rl.judging.providers.keys import read_key
 from writing_rl.settings import JudgeSettings
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 
-CONNECT_TIMEOUT_S = 10.0
-#: Seconds after which an idle connection is closed.
-IDLE_S = 60.0
+#: Where OpenAI is. Said, because the client would read OPENAI_BASE_URL by itself.
+OPENAI_URL = "https://api.openai.com/v1"
 
 
 class OpenAICompatibleChat:
@@ -32,16 +32,19 @@ class OpenAICompatibleChat:
     The key comes from the environment alone. An endpoint of one's own that wants none gets the word `none`.
     """
 
-    def __init__(self, model: str, base_url: str | None, settings: JudgeSettings) -> None:
+    def __init__(
+        self, model: str, base_url: str | None, settings: JudgeSettings, *, own_server: bool = False
+    ) -> None:
         """Connects to nothing yet.
 
         Args:
             model: Its name at the endpoint.
             base_url: The endpoint; None is OpenAI.
             settings: Sampling and time-outs.
+            own_server: Whether this project or verl has started the server: no proxy stands before it.
 
         Raises:
-            SettingError: OpenAI is asked, and there is no key.
+            SettingError: OpenAI is asked, and there is no key; or a proxy or certificates cannot be used.
         """
         self._key = "" if settings.keyless else read_key(KEY_VARIABLE)
         if not self._key and not base_url:
@@ -54,20 +57,26 @@ class OpenAICompatibleChat:
             "temperature": settings.temperature,
             "max_tokens": settings.max_tokens,
         }
+        address = base_url or OPENAI_URL
+        self.description = f"{model} at {urlsplit(address).hostname}"
+        connections = Connections(
+            address, self.description, self._key, timeout_s=settings.request_timeout_s, own_server=own_server
+        )
+        self.description += connections.through
         self._client = openai.AsyncOpenAI(
             api_key=self._key or "none",
-            base_url=base_url,
+            base_url=address,
             max_retries=0,  # `Channel` asks again, with one deadline and without holding a slot meanwhile
-            # `Channel` gives requests up; here it matters that an address where nobody is fails soon.
-            timeout=openai.Timeout(settings.request_timeout_s + 10, connect=CONNECT_TIMEOUT_S),
-            # Two thirds of the CPU that a request costs with httpcore, the default.
-            http_client=openai.DefaultAioHttpClient(
-                limits=httpx2.Limits(max_connections=settings.parallel, keepalive_expiry=IDLE_S)
+            # aiohttp below it takes two thirds of the CPU that a request costs with httpcore, the default.
+            http_client=httpx2.AsyncClient(
+                transport=Transport(connections),
+                headers={"Accept-Encoding": "identity"},
+                timeout=None,  # the connections have one
+                trust_env=False,
             ),
         )
         # Whole, or the client would put address and path together for each request.
         self._url = str(self._client.base_url.join("chat/completions"))
-        self.description = f"{model} at {self._client.base_url.host}"
         self.identity = f"openai {self._client.base_url} {model} {self._sampling}"
 
     async def close(self) -> None:
@@ -92,16 +101,13 @@ class OpenAICompatibleChat:
                 key_variable=KEY_VARIABLE,
             ) from None
         except openai.APIConnectionError as error:
-            # The client takes a cut connection for a time-out (openai 3.52); its causes tell the two apart.
-            causes = list(_causes(error))
-            if isinstance(causes[-1], TimeoutError):
-                raise Transient(TIMEOUT, "no answer within the time-out of a request") from None
-            never_sent = any(isinstance(cause, aiohttp.ClientConnectorError) for cause in causes)
-            raise Transient(
-                "connection",
-                presentable(str(causes[-1]), self._key),
-                tokens=NOTHING_BILLED if never_sent else None,
-            ) from None
+            # `Connections` tells a cut connection from a time-out; the client does not (openai 3.52).
+            for cause in _causes(error):
+                if isinstance(cause, WritingRLError):
+                    raise cause from None
+                if isinstance(cause, TimeoutError):
+                    raise Transient(TIMEOUT, "no answer within the time-out of a request") from None
+            raise Unscored("malformed", presentable(str(error.__cause__ or error), self._key)) from None
         except (openai.APIError, ValueError):
             raise Unscored("malformed", "the model's endpoint answered something that is not JSON") from None
         return self._read(completion)
