@@ -92,3 +92,18 @@ def test_each_gpu_is_looked_at_by_its_lasting_name(monkeypatch: pytest.MonkeyPat
     watch.look(os.getpid())
     assert watch.samples[0].gpus == (100 << 20, 300 << 20)
     assert watch.samples[0].host > 0
+
+
+def test_memory_that_cannot_be_measured_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    watch = MemoryWatch([Gpu(0, "GPU-a", "card", 1000, 1000, "580", (9, 0))])
+    for _ in range(2):
+        watch.look(os.getpid())
+    (said,) = capsys.readouterr().out.splitlines()
+    assert said.startswith("[writing-rl] GPU memory could not be measured at times: ")
+    assert "exit status 9" in said

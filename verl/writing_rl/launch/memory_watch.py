@@ -25,6 +25,7 @@ class MemoryWatch:
     def __init__(self, gpus: list[Gpu]) -> None:
         self.samples: list[Sample] = []
         self._gpus = {gpu.uuid: number for number, gpu in enumerate(gpus)}
+        self._failed = False
 
     def look(self, pid: int) -> None:
         """Takes a sample of the process and its descendants."""
@@ -35,7 +36,7 @@ class MemoryWatch:
             return ()
         command = ["nvidia-smi", "--query-gpu=uuid,memory.used", "--format=csv,noheader,nounits"]
         used = [0] * len(self._gpus)
-        with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
+        try:
             table = subprocess.run(
                 command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
             ).stdout
@@ -43,6 +44,10 @@ class MemoryWatch:
                 uuid, _, mib = line.partition(",")
                 if uuid.strip() in self._gpus:
                     used[self._gpus[uuid.strip()]] = int(mib) << 20
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            if not self._failed:
+                print(f"[writing-rl] GPU memory could not be measured at times: {error}", flush=True)
+            self._failed = True
         return tuple(used)
 
 
