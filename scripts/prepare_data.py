@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def main() -> None:
     arguments = make_parser().parse_args()
 
-    from writing_rl.command import told_in_a_line
+    from writing_rl.command import say, told_in_a_line
     from writing_rl.data.options import grading
     from writing_rl.data.prepare import Preparation, prepare
     from writing_rl.data.references import ReferenceRules
@@ -56,9 +56,10 @@ def main() -> None:
             ),
             split=SplitRule(arguments.seed, arguments.test_share, arguments.test_count),
             system=arguments.system,
+            keep_truncated=arguments.keep_truncated,
             force=arguments.force,
         )
-        print(prepare(preparation))
+        say(prepare(preparation))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -76,6 +77,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("input", type=Path, nargs="+", help="files of prompts, JSON lines")
     parser.add_argument(
         "--out", type=Path, default=Path("data"), help="folder of the training set (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--keep_truncated",
+        action="store_true",
+        help="let responses become references that were cut off at a limit of tokens",
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing training set")
     parser.add_argument(

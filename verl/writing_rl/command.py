@@ -60,6 +60,8 @@ def told_in_a_line(output: Path | None = None, interrupted: str = "", code: int 
             sys.exit(error_line(error, output))
         say(error_line(error, output), file=sys.stderr)
         sys.exit(code)
+    except UnicodeEncodeError:
+        sys.exit("Error: an argument or a file's name is not UTF-8: write it in UTF-8")
     except KeyboardInterrupt:
         say(f"\nInterrupted{'. ' + interrupted if interrupted else ''}", file=sys.stderr)
         sys.exit(130)

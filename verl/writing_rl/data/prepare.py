@@ -48,6 +48,7 @@ class Preparation:
         force: Whether an existing data set may be overwritten.
     """
 
+        keep_truncated: Whether responses that were cut off at a limit of tokens may become references.
     inputs: Sequence[Path]
     out: Path = Path("data")
     model_order: Sequence[str] | None = None
@@ -59,6 +60,7 @@ class Preparation:
     force: bool = False
 
 
+    keep_truncated: bool = False
 def prepare(preparation: Preparation) -> str:
     """Makes the training set.
 
@@ -77,7 +79,8 @@ def prepare(preparation: Preparation) -> str:
     scoring = _scoring(preparation)
     if not preparation.force:
         check_absent(preparation.out)
-    prepared = Prepared(read_raw_prompts(preparation.inputs), preparation.rules.min_references)
+    found = read_raw_prompts(preparation.inputs, keep_truncated=preparation.keep_truncated)
+    prepared = Prepared(found, preparation.rules.min_references, keep_truncated=preparation.keep_truncated)
     tasks = asyncio.run(_tasks(preparation, scoring, prepared))
     if not tasks:
         raise DataError(nothing_left(prepared))
@@ -169,3 +172,4 @@ def _settings(preparation: Preparation) -> dict[str, Any]:
         **asdict(preparation.split),
         "system": preparation.system,
     }
+        "keep_truncated": preparation.keep_truncated,

@@ -25,6 +25,7 @@ class Prepared:
     Attributes:
         found: What the input files hold.
         min_references: How many references a prompt needs.
+        keep_truncated: Whether responses that were cut off are not left out.
         grades: What a judge said of the responses, where it was asked.
         dropped: Responses that did not become references.
         confirmed: What the comparison of neighbours dropped, where it was made.
@@ -35,6 +36,7 @@ class Prepared:
 
     found: RawInput
     min_references: int
+    keep_truncated: bool = False
     grades: Grades | None = None
     dropped: Dropped = field(default_factory=Dropped)
     confirmed: Confirmed | None = None
@@ -57,6 +59,7 @@ class Prepared:
             "joined_lines": self.found.joined,
             "conflicting_lines": self.found.conflicts,
             "empty_responses": self.found.empty_responses,
+            "truncated_responses": self.found.truncated_responses,
             "ungraded_responses": self.grades.ungraded.total() if self.grades else 0,
             **asdict(self.dropped),
             "unconfirmed": self.confirmed.dropped if self.confirmed else 0,
@@ -101,10 +104,12 @@ def summary(out: Path, split: SplitRule, prepared: Prepared) -> str:
             read,
             *_judged(prepared),
             f"Responses left out: {_dropped(prepared)}",
+            *_kept_truncated(prepared),
             f"Prompts left out: {prepared.too_few:,} with fewer than {prepared.min_references} references",
             f"References per prompt: {per_prompt}",
             f"Mean score: worst reference {worst:.3g}, best {best:.3g}",
             sets,
+            *_split_notes(prepared),
             f"Next: python scripts/create_index_file.py --data {shlex.quote(str(out / TRAIN))}",
         )
     )
@@ -132,6 +137,28 @@ def _judged(prepared: Prepared) -> list[str]:
     return lines
 
 
+def _kept_truncated(prepared: Prepared) -> list[str]:
+    number = prepared.found.truncated_responses
+    if not number or not prepared.keep_truncated:
+        return []
+    return [f"Cut off at a limit of tokens, and taken for whole (--keep_truncated): {number:,} responses"]
+
+
+def _split_notes(prepared: Prepared) -> list[str]:
+    """What is odd about the sizes of the two sets."""
+    train, test = len(prepared.train), len(prepared.test)
+    remedy = "lower --test_count or --test_share, or give more prompts"
+    if train == 1:
+        return [f"Note: one prompt is left to train on: {remedy}"]
+    if train < test:
+        return [
+            f"Note: there are fewer prompts to train on ({train:,}) than for testing ({test:,}): {remedy}"
+        ]
+    if test == 1:
+        return ["Note: one prompt is for testing, so validation is about that one: raise --test_count"]
+    return []
+
+
 def _dropped(prepared: Prepared) -> str:
     dropped = prepared.dropped
     parts = [
@@ -140,6 +167,9 @@ def _dropped(prepared: Prepared) -> str:
         f"{dropped.ties} ties",
         f"{dropped.beyond_max} beyond --max_references",
     ]
+    if prepared.found.truncated_responses and not prepared.keep_truncated:
+        number = prepared.found.truncated_responses
+        parts.insert(1, f"{number} cut off at a limit of tokens (--keep_truncated keeps them)")
     if prepared.grades is not None:
         parts.insert(1, f"{prepared.grades.ungraded.total()} without a grade")
     if prepared.confirmed is not None:

@@ -1,7 +1,9 @@
 """Reading files of raw prompts, one a line, and joining the lines of the same prompt.
 
 `{"prompt": str, "responses": [{"model": str?, "text": str, "score": number?}], "criteria": str?,
-"source": str?, "system": str?}`
+"source": str?, "system": str?, "truncated": bool?}`
+
+`truncated` says that its responses were cut off at a limit of tokens; it may also stand in a single response.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.fields import optional_text, text_of
+from writing_rl.data.fields import optional_text, shown, text_of
 from writing_rl.errors import DataError
 from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.text import strip_thinking
@@ -31,12 +33,14 @@ class Response:
         model: Who wrote it, where that is known.
         score: Its quality, where that is known.
         place: File and line, for messages.
+        truncated: Whether it was cut off at a limit of tokens.
     """
 
     text: str
     model: str | None
     score: float | None
     place: str
+    truncated: bool = False
 
 
 @dataclass(slots=True)
@@ -70,6 +74,7 @@ class RawInput:
         joined: How many of these had a prompt that stood before.
         conflicts: How many of those differ from the earlier line in what they say about the prompt.
         empty_responses: Responses without a text, which are left out.
+        truncated_responses: Responses that were cut off, which are left out unless they are asked for.
         sha256: The files with their checksums.
     """
 
@@ -78,6 +83,7 @@ class RawInput:
     joined: int = 0
     conflicts: int = 0
     empty_responses: int = 0
+    truncated_responses: int = 0
     sha256: dict[str, str] = field(default_factory=dict)
 
 
@@ -86,7 +92,7 @@ def same_text(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def read_raw_prompts(paths: Iterable[Path]) -> RawInput:
+def read_raw_prompts(paths: Iterable[Path], *, keep_truncated: bool = False) -> RawInput:
     """Reads and checks files of prompts.
 
     Lines whose prompts differ only in white space and case are one prompt: it has the responses of all of
@@ -94,6 +100,10 @@ def read_raw_prompts(paths: Iterable[Path]) -> RawInput:
 
     A response is stored as the judge would see it if the policy wrote it: without its thinking part. A
     reference with one would be another kind of text than what it is compared with.
+
+    Args:
+        paths: The files.
+        keep_truncated: Whether responses that were cut off count like others.
 
     Raises:
         DataError: A file cannot be read, or a line cannot be used; the message names it, counted from 1.
@@ -109,8 +119,12 @@ def read_raw_prompts(paths: Iterable[Path]) -> RawInput:
                 raise DataError(f"{place}: 'prompt' is empty")
             responses = _responses(entry, place)
             written = [response for response in responses if response.text]
+            cut_off = sum(response.truncated for response in written)
+            if not keep_truncated:
+                written = [response for response in written if not response.truncated]
             found.lines += 1
-            found.empty_responses += len(responses) - len(written)
+            found.empty_responses += sum(not response.text for response in responses)
+            found.truncated_responses += cut_off
             remarks = {name: optional_text(entry, name, place) for name in REMARKS}
             # The judge has a default for no criteria, and none for empty ones.
             remarks["criteria"] = (remarks["criteria"] or "").strip() or None
@@ -141,18 +155,29 @@ def _join(earlier: RawPrompt, responses: list[Response], remarks: Mapping[str, s
 def _responses(entry: Mapping[str, Any], place: str) -> list[Response]:
     if not isinstance(entry.get("responses"), list):
         what = (
-            f"'responses' is {entry['responses']!r:.80}" if "responses" in entry else "'responses' is missing"
+            f"'responses' is {shown(entry['responses'])}"
+            if "responses" in entry
+            else "'responses' is missing"
         )
         raise DataError(f"{place}: {what}, it must be a list of objects with a 'text'")
     responses = []
+    all_truncated = _truncated(entry, place)
     for position, response in enumerate(entry["responses"]):
         where = f"{place}, response {position + 1}"
         if not isinstance(response, dict):
             raise DataError(f"{where} is {response!r:.80}, it must be an object with a 'text'")
         text = strip_thinking(text_of(response, "text", where))
         model = optional_text(response, "model", where)
-        responses.append(Response(text, model, _score(response.get("score"), where), place))
+        truncated = all_truncated or _truncated(response, where)
+        responses.append(Response(text, model, _score(response.get("score"), where), place, truncated))
     return responses
+
+
+def _truncated(entry: Mapping[str, Any], where: str) -> bool:
+    value = entry.get("truncated")
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise DataError(f"{where}: 'truncated' is {shown(value)}, it must be true or false")
 
 
 def _score(value: Any, where: str) -> float | None:
@@ -164,4 +189,4 @@ def _score(value: Any, where: str) -> float | None:
                 return number
         except OverflowError:
             pass
-    raise DataError(f"{where}: 'score' is {value!r:.80}, it must be a finite number")
+    raise DataError(f"{where}: 'score' is {shown(value)}, it must be a finite number")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from writing_rl.data.fields import shown
 from writing_rl.data.samples import read_samples, sample_keys
 from writing_rl.errors import DataError
 from writing_rl.json_lines import read_json_lines
@@ -55,7 +56,7 @@ def read_scored_rows(path: Path) -> ScoredRows:
         scores.append(_scores(place, extra["scores"], len(sample.references)))
         source = extra.get("source")
         if not isinstance(source, str | None):
-            raise DataError(f"{place}: extra_info.source is {source!r}, it must be a text")
+            raise DataError(f"{place}: extra_info.source is {shown(source)}, it must be a text")
         sources.append(source or "")
     return ScoredRows([keys.key(sample.id, sample.index) for sample in samples], sources, scores)
 
@@ -80,7 +81,7 @@ def read_policy_scores(path: Path) -> dict[str, list[float]]:
         if isinstance(id, str) and id.isascii() and id.isdigit():
             id = int(id)
         if isinstance(id, bool) or not isinstance(id, int):
-            raise DataError(f"{place}: 'id' is {id!r}, it must be a whole number, as in the data set")
+            raise DataError(f"{place}: 'id' is {shown(id)}, it must be a whole number, as in the data set")
         found.setdefault(str(id), []).append(_number(f"{place}: 'score'", entry["score"]))
     if not found:
         raise DataError(f"{path} holds no scores: name a file with one JSON object a line")
@@ -138,7 +139,7 @@ def _scores(place: str, values: Any, references: int) -> list[float]:
     if values is None:
         raise DataError(f"{place}: {name} is missing: {REMEDY}")
     if not isinstance(values, list) or len(values) != references:
-        what = f"{len(values)} scores" if isinstance(values, list) else repr(values)
+        what = f"{len(values)} scores" if isinstance(values, list) else shown(values)
         raise DataError(
             f"{place}: {name} is {what}, it must be a score of each of the {references} references"
         )
@@ -153,4 +154,4 @@ def _number(name: str, value: Any) -> float:
                 return number
         except OverflowError:
             pass
-    raise DataError(f"{name} is {value!r}, it must be a finite number")
+    raise DataError(f"{name} is {shown(value)}, it must be a finite number")

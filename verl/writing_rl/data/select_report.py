@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from writing_rl.data.select import Candidate, Choice, Rule
+from writing_rl.data.spreadsheet import cell
+from writing_rl.redact import printable
 
 #: Sources that the table shows; the JSON file holds all.
 MOST_SOURCES = 20
@@ -98,7 +100,9 @@ def table(selection: Selection) -> str:
         groups = [_by_source(part) for part in (selection.kept, selection.left_out, selection.unscored)]
         # The largest first; equal ones by name.
         for source in sorted(sizes, key=lambda name: (-sizes[name], name))[:MOST_SOURCES]:
-            rows += _lines(f"{source or '(no source)'}: ", *(group.get(source, []) for group in groups))
+            rows += _lines(
+                f"{printable(source, 60) or '(no source)'}: ", *(group.get(source, []) for group in groups)
+            )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for name, *cells in rows:
@@ -140,7 +144,7 @@ def notes(selection: Selection, unknown: int) -> list[str]:
 
 
 def as_csv(selection: Selection) -> str:
-    """One line a row of the data, in the order of the file."""
+    """One line a row of the data, in the order of the file; safe to open in a spreadsheet."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
@@ -149,7 +153,7 @@ def as_csv(selection: Selection) -> str:
         margin = None if one.policy is None else one.margin
         kept = str(choice.kept).lower()
         scores = (one.best, one.policy, one.responses, margin)
-        writer.writerow((one.id, one.source, *scores, choice.rank, kept, choice.why))
+        writer.writerow((one.id, cell(one.source), *scores, choice.rank, kept, choice.why))
     return text.getvalue()
 
 
