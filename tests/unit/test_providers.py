@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from writing_rl.errors import JudgeError, SettingError, SetupError, Transient, Unscored
+from writing_rl.errors import JudgeError, MayBeFinal, SettingError, SetupError, Transient, Unreached, Unscored
 from writing_rl.judging.chat import Answer, Chat, Messages
 from writing_rl.judging.providers import Served, make_chat, provider_of
 from writing_rl.judging.providers.checked import CheckedChat
@@ -106,7 +106,7 @@ async def test_connections_are_kept(judge_server: Any, reply: Any, provider: str
     [
         (429, "Throttling.RateQuota", Transient, "http_429"),
         (500, "InternalError", Transient, "http_500"),
-        (503, "", Transient, "http_503"),
+        (503, "", Unreached, "http_503"),
         (408, "", Transient, "http_408"),
         (400, "InvalidParameter", Unscored, "http_400"),
         (400, "DataInspectionFailed", Unscored, "content_filter"),
@@ -129,26 +129,31 @@ async def test_a_failure_has_its_reason_and_whether_it_may_pass(
 @pytest.mark.parametrize(
     ("status", "code", "message"),
     [
-        (401, "InvalidApiKey", "refuses the key (401): check {variable}"),
-        (403, "AccessDenied", "refuses the key (403): check {variable}"),
-        (404, "ModelNotFound", "is not there (404): check its name and OPENAI_BASE_URL"),
+        (401, "InvalidApiKey", "refuses the key (401 InvalidApiKey: no): check {variable}"),
+        (
+            403,
+            "AccessDenied",
+            "refuses access (403 AccessDenied: no): check {variable} and what its account may use",
+        ),
+        (404, "ModelNotFound", "is not there (404 ModelNotFound: no): check its name and OPENAI_BASE_URL"),
         (
             429,
             "insufficient_quota",
-            "has no credit left (insufficient_quota): check the account of {variable}",
+            "has no credit left (429 insufficient_quota: no): look at the account of {variable}",
         ),
-        (400, "Arrearage", "has no credit left (Arrearage): check the account of {variable}"),
+        (400, "Arrearage", "has no credit left (400 Arrearage: no): look at the account of {variable}"),
     ],
 )
 async def test_a_failure_of_every_question_names_the_remedy(
     judge_server: Any, reply: Any, provider: str, status: int, code: str, message: str
 ) -> None:
     judge_server.replies = [reply(status=status, body=refusal(provider, code))]
-    with pytest.raises(JudgeError) as error:
+    with pytest.raises((JudgeError, MayBeFinal)) as error:
         await complete(provider, judge_server.url)
+    final = getattr(error.value, "final", error.value)
     place = {"openai": "judge-1 at 127.0.0.1", "dashscope": "judge-1 at DashScope"}[provider]
     variable = {"openai": "OPENAI_API_KEY", "dashscope": "DASHSCOPE_API_KEY"}[provider]
-    assert str(error.value) == f"model {place} {message.format(variable=variable)}"
+    assert str(final) == f"model {place} {message.format(variable=variable)}"
 
 
 async def test_a_failed_request_asks_whether_the_server_is_still_there() -> None:
@@ -261,7 +266,7 @@ async def test_with_a_count_of_tokens_that_is_none_the_bill_is_not_known(
     assert (answer.prompt_tokens, answer.completion_tokens) == (0, 0)
 
 
-@pytest.mark.parametrize("content", [[{"type": "text", "text": "[[A]]"}], 7, {"a": 1}])
+@pytest.mark.parametrize("content", [[{"type": "image", "url": "u"}], [3], 7, {"a": 1}])
 async def test_content_that_is_no_text_is_unscored(
     judge_server: Any, reply: Any, provider: str, content: Any
 ) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
@@ -13,15 +14,24 @@ from writing_rl.curriculum.beginning import SETTING as BEGINNING
 from writing_rl.curriculum.beginning import Existing
 from writing_rl.curriculum.rules import GroupRule, Kind, Promotion, parse_validation_reference
 from writing_rl.errors import SettingError
+from writing_rl.judging.address import check_address
 from writing_rl.judging.cache import CacheMode
 from writing_rl.judging.limits import Limits
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Rewards, Strategy
 from writing_rl.judging.vote import VoteRule
+from writing_rl.redact import is_secret, printable
 
 NO_LIMITS = Limits()
 
 E = TypeVar("E", bound=Enum)
+
+
+class Outage(str, Enum):
+    """What happens where a judge cannot be reached for longer than a comparison may take."""
+
+    WAIT = "wait"
+    END = "end"
 
 
 @dataclass(frozen=True)
@@ -39,9 +49,15 @@ class JudgeSettings:
     request_timeout_s: float = 120.0
     deadline_s: float = 300.0
     max_retries: int = 7
+    outage: Outage = Outage.WAIT
+    outage_s: float = 1800.0
     ask_again: int = 1
     temperature: float = 0.0
     max_tokens: int = 2048
+    request: Mapping[str, Any] = field(default_factory=dict)
+    request_by_model: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    learnt: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()  # which of `temperature` and `max_tokens` the user set
     limits: Limits = NO_LIMITS
     prices: str | None = None
     cache: CacheMode = CacheMode.OFF
@@ -49,6 +65,28 @@ class JudgeSettings:
     transcript_characters: int = 2000
     max_unscored_share: float = 0.5
     unscored_window: int = 64
+
+    def request_of(self, model: str) -> dict[str, Any]:
+        """The user's parameters of the requests to a model; None stands for one that is left out."""
+        merged = dict(self.request)
+        for beginning in sorted(self.request_by_model, key=len):
+            if model.lower().startswith(beginning.lower()):
+                merged |= self.request_by_model[beginning]
+        return merged
+
+    @property
+    def longest_outage_s(self) -> float:
+        """Seconds that a judge may be unreachable before that is final."""
+        return self.outage_s if self.outage is Outage.WAIT else min(self.outage_s, self.deadline_s)
+
+    def __post_init__(self) -> None:
+        """Refuses an address that cannot work or holds a secret, wherever it was set."""
+        if self.base_url is not None:
+            of_environment = os.environ.get("OPENAI_BASE_URL") == self.base_url
+            setting = (
+                "OPENAI_BASE_URL" if of_environment else "base_url (writing_rl.judge.base_url, --base_url)"
+            )
+            check_address(self.base_url, setting)
 
     @property
     def rules(self) -> Rules:
@@ -94,9 +132,19 @@ class Settings:
                 request_timeout_s=_number(judge, "request_timeout_s", float, 1),
                 deadline_s=_number(judge, "deadline_s", float, 1),
                 max_retries=_number(judge, "max_retries", int, 0),
+                outage=member(Outage, judge["outage"], "writing_rl.judge.outage"),
+                outage_s=_number(judge, "outage_s", float, 0),
                 ask_again=_number(judge, "ask_again", int, 0),
                 temperature=_number(judge, "temperature", float, 0),
                 max_tokens=_number(judge, "max_tokens", int, 1),
+                request=read_request(judge.get("request"), "writing_rl.judge.request"),
+                request_by_model=_requests(judge, "request_by_model"),
+                learnt=_requests(judge, "learnt"),
+                own=frozenset(
+                    name
+                    for name in ("temperature", "max_tokens")
+                    if judge[name] != getattr(JudgeSettings, name)
+                ),
                 limits=Limits(
                     requests_per_minute=_limit(judge, "requests_per_minute", float),
                     tokens_per_minute=_limit(judge, "tokens_per_minute", float),
@@ -148,6 +196,7 @@ def settings_of_environment() -> JudgeSettings:
         base_url=os.environ.get("OPENAI_BASE_URL") or None,
         strategy=member(Strategy, strategy, "REWARD_STRATEGY"),
         parallel=_number(parallel, "parallel", int, 1, "API_PARALLEL"),
+        request=read_request(os.environ.get("JUDGE_REQUEST"), "JUDGE_REQUEST"),
     )
 
 
@@ -167,6 +216,73 @@ def model_names(models: Any) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise SettingError(f"JUDGE_MODEL is {','.join(names)}: it names one judge twice")
     return names
+
+
+#: Fields of a request that are no parameters -> what to do instead.
+_NOT_PARAMETERS = {
+    "model": "JUDGE_MODEL names the model",
+    "messages": "the prompts are in verl/utils/reward_score/judge_prompts.py",
+    "input": "the prompts are in verl/utils/reward_score/judge_prompts.py",
+    "prompt": "the prompts are in verl/utils/reward_score/judge_prompts.py",
+    "stream": "answers are read whole",
+    "incremental_output": "answers are read whole",
+    "result_format": "answers are read as messages",
+    "extra_body": "write its fields beside the others",
+    "parameters": "write its fields beside the others",
+    "headers": "only fields of the body can be set",
+    "extra_headers": "only fields of the body can be set",
+    "request_timeout": "set writing_rl.judge.request_timeout_s",
+    "timeout": "set writing_rl.judge.request_timeout_s",
+    "session": "only fields of the body can be set",
+    "base_address": "set DASHSCOPE_HTTP_BASE_URL",
+}
+
+
+def read_request(value: Any, setting: str) -> dict[str, Any]:
+    """The parameters of a request that a user sets, as a mapping or as JSON.
+
+    Args:
+        value: What is set; None for nothing.
+        setting: What messages call it.
+
+    Raises:
+        SettingError: It is no mapping, or holds what is no parameter.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else {}
+        except (ValueError, RecursionError):
+            example = '{"reasoning_effort": "low"}'
+            raise SettingError(f"{setting} is not JSON: write it as {example}") from None
+    if not isinstance({} if value is None else value, Mapping):
+        raise SettingError(f"{setting} is {value!r}: it must be a mapping of parameters to values")
+    request = {str(name): _plain(part) for name, part in (value or {}).items()}
+    for name, part in request.items():
+        if name in _NOT_PARAMETERS:
+            raise SettingError(f"{setting} sets {printable(name)}, which it cannot: {_NOT_PARAMETERS[name]}")
+        if is_secret(name):
+            raise SettingError(f"{setting} sets {printable(name)}: keys come from the environment alone")
+        try:
+            json.dumps(part, allow_nan=False).encode()
+        except (ValueError, TypeError, RecursionError):
+            raise SettingError(f"{setting}.{printable(name)} is {part!r}, which JSON cannot hold") from None
+    return request
+
+
+def _requests(judge: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
+    setting, value = f"writing_rl.judge.{key}", judge.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise SettingError(f"{setting} is {value!r}: it must be a mapping of models to their parameters")
+    return {str(model): read_request(part, f"{setting}.{model}") for model, part in value.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A value of a configuration in plain containers."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(part) for part in value]
+    return value
 
 
 def member(kind: type[E], value: Any, setting: str) -> E:

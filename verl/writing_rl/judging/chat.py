@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 #: Chat messages, each with `role` and `content`.
 Messages = list[dict[str, str]]
@@ -44,8 +45,15 @@ class Chat(Protocol):
     #: One line about the model for logs and reports, without secrets.
     description: str
 
-    #: What determines its answer besides the messages: provider, model, address, sampling settings.
-    identity: str
+    @property
+    def identity(self) -> str:
+        """What determines its answer besides the messages: provider, address, model, parameters."""
+        ...
+
+    @property
+    def learnt(self) -> Mapping[str, Any]:
+        """What its endpoint's refusals taught of parameters: a value, or None for one that is left out."""
+        ...
 
     async def complete(self, messages: Messages) -> Answer:
         """Asks once; whoever calls asks again, counts and limits.

@@ -7,7 +7,11 @@ import math
 import os
 
 from writing_rl.judging.limits import Limits
-from writing_rl.settings import JudgeSettings, model_names
+from writing_rl.settings import JudgeSettings, model_names, read_request
+
+#: Seconds that a script waits for an endpoint that cannot be reached: somebody may sit in front of it, and
+#: started again it goes on where it was.
+OUTAGE_S = 300.0
 
 
 def add_judge_options(parser: argparse._ActionsContainer) -> None:
@@ -27,6 +31,8 @@ def add_asking_options(parser: argparse._ActionsContainer) -> None:
     parallel = os.environ.get("API_PARALLEL") or "64"
     in_flight = f"requests in flight (default: API_PARALLEL, here {parallel})"
     add("--parallel", type=positive, default=parallel, help=in_flight)  # a text, which is checked as well
+    parameters = "parameters of each request in JSON; null leaves one out (default: JUDGE_REQUEST)"
+    add("--request", default=os.environ.get("JUDGE_REQUEST"), metavar="JSON", help=parameters)
     add("--max_calls", type=positive, metavar="N", help="most requests of this start")
     add("--max_cost_usd", type=amount, metavar="USD", help="what this start may cost")
     add("--prices", metavar="FILE", help="your own prices, which come on top of the known ones")
@@ -49,6 +55,8 @@ def asking_settings(arguments: argparse.Namespace, models: tuple[str, ...] = ())
         parallel=arguments.parallel,
         limits=Limits(max_calls=arguments.max_calls, max_cost_usd=arguments.max_cost_usd),
         prices=arguments.prices,
+        request=read_request(arguments.request, "--request"),
+        outage_s=OUTAGE_S,
     )
 
 

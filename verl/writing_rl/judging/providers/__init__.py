@@ -84,7 +84,9 @@ def _verl(model: str, settings: JudgeSettings, served: Served | None) -> Chat:
             f"model {model} is served by verl, which only a training does: start it with judge=verl and "
             "reward.reward_model.model_path"
         )
-    chat = OpenAICompatibleChat(served.model, f"http://{served.address}/v1", settings, own_server=True)
+    chat = OpenAICompatibleChat(
+        served.model, f"http://{served.address}/v1", settings, own_server=True, name=model
+    )
     return CheckedChat(chat, served.check) if served.check else chat
 
 

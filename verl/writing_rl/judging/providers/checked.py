@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from writing_rl.errors import Transient
 from writing_rl.judging.chat import Answer, Chat, Messages
@@ -21,7 +22,16 @@ class CheckedChat:
         self._chat = chat
         self._check = check
         self.description = chat.description
-        self.identity = chat.identity
+
+    @property
+    def identity(self) -> str:
+        """See `Chat.identity`."""
+        return self._chat.identity
+
+    @property
+    def learnt(self) -> Mapping[str, Any]:
+        """See `Chat.learnt`."""
+        return self._chat.learnt
 
     async def complete(self, messages: Messages) -> Answer:
         """See `Chat.complete`."""

@@ -43,7 +43,14 @@ class Connections:
     """
 
     def __init__(
-        self, address: str, judge: str, key: str, *, timeout_s: float, own_server: bool = False
+        self,
+        address: str,
+        judge: str,
+        key: str,
+        *,
+        timeout_s: float,
+        own_server: bool = False,
+        then: aiohttp.ClientMiddlewareType | None = None,
     ) -> None:
         """Connects to nothing yet.
 
@@ -53,6 +60,7 @@ class Connections:
             key: Its key, which is no part of any message.
             timeout_s: Seconds after which `Channel` gives a request up.
             own_server: Whether this project or verl has started the server: no proxy stands before it.
+            then: Gets each response, which is read by then, in place of whoever asked.
 
         Raises:
             SettingError: A proxy or certificates of the environment cannot be used.
@@ -62,6 +70,7 @@ class Connections:
         self._proxy = None if own_server else proxy_of(address)
         self._secrets = (key, *(self._proxy.login or ("",))[1:]) if self._proxy else (key,)
         self._reached = False
+        self._then = then
         encrypted = address.startswith("https") or (self._proxy and self._proxy.address.startswith("https"))
         self._ssl = trusted_certificates() if encrypted else False
         self._timeout = aiohttp.ClientTimeout(total=timeout_s + SLACK_S, sock_connect=CONNECT_TIMEOUT_S)
@@ -77,7 +86,7 @@ class Connections:
             self._session = aiohttp.ClientSession(
                 # `Channel` limits the requests in flight.
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=IDLE_S),
-                middlewares=(self._guard,),
+                middlewares=(self._guard,) if self._then is None else (self._then, self._guard),
                 timeout=self._timeout,
                 trust_env=False,  # the same variables for all clients, and never ~/.netrc
                 auto_decompress=False,

@@ -6,6 +6,11 @@ import os
 
 from writing_rl.errors import SettingError
 
+#: DashScope's OpenAI-compatible address, which has models that its own API lacks.
+COMPATIBLE = "https://dashscope.aliyuncs.com/compatible-mode/v1"
+#: The same for keys of the international site.
+INTERNATIONAL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
+
 
 def read_key(variable: str) -> str:
     """The key in an environment variable, without white space around it; empty where there is none.

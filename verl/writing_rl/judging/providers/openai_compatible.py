@@ -1,39 +1,48 @@
-"""Any OpenAI-compatible endpoint: OpenAI, self-hosted vLLM or SGLang, a judge that verl serves, many more."""
+"""Any OpenAI-compatible endpoint: OpenAI, Azure, vLLM or SGLang of one's own, a judge that verl serves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-from urllib.parse import urlsplit
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import httpx2
 import openai
 import orjson
 
-from writing_rl.errors import SettingError, Transient, Unscored, WritingRLError
+from writing_rl.errors import SettingError, Transient, WritingRLError
 from writing_rl.judging.channel import TIMEOUT
-from writing_rl.judging.chat import Answer, Messages
-from writing_rl.judging.providers.answers import answer_of, text_of
-from writing_rl.judging.providers.billing import counted, read_usage
-from writing_rl.judging.providers.failures import failure_of, presentable
+from writing_rl.judging.chat import Messages
+from writing_rl.judging.providers.answers import read_reply
+from writing_rl.judging.providers.exchange import ProviderChat
+from writing_rl.judging.providers.failures import Reply, presentable
 from writing_rl.judging.providers.http import Connections, Transport
-from writing_rl.judging.providers.keys import read_key
+from writing_rl.judging.providers.keys import COMPATIBLE, read_key
 from writing_rl.settings import JudgeSettings
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 
 #: Where OpenAI is. Said, because the client would read OPENAI_BASE_URL by itself.
 OPENAI_URL = "https://api.openai.com/v1"
+#: What hosts of Azure end in.
+AZURE_HOSTS = (".azure.com", ".azure.us", ".azure.cn", ".azure-api.net")
 
 
-class OpenAICompatibleChat:
+class OpenAICompatibleChat(ProviderChat):
     """Asks one model; the client is made once and keeps its connections.
 
     The key comes from the environment alone. An endpoint of one's own that wants none gets the word `none`.
     """
 
     def __init__(
-        self, model: str, base_url: str | None, settings: JudgeSettings, *, own_server: bool = False
+        self,
+        model: str,
+        base_url: str | None,
+        settings: JudgeSettings,
+        *,
+        own_server: bool = False,
+        name: str = "",
     ) -> None:
         """Connects to nothing yet.
 
@@ -42,30 +51,25 @@ class OpenAICompatibleChat:
             base_url: The endpoint; None is OpenAI.
             settings: Sampling and time-outs.
             own_server: Whether this project or verl has started the server: no proxy stands before it.
+            name: Its name in the settings, where that is another.
 
         Raises:
             SettingError: OpenAI is asked, and there is no key; or a proxy or certificates cannot be used.
         """
-        self._key = "" if settings.keyless else read_key(KEY_VARIABLE)
-        if not self._key and not base_url:
-            raise SettingError(
-                f"model {model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an "
-                "endpoint of your own, or JUDGE_MODEL=offline to try the system without a judge model"
-            )
+        key = "" if settings.keyless else read_key(KEY_VARIABLE)
+        if not key and not base_url:
+            raise SettingError(_without_key(model))
         self._model = model
-        self._sampling: dict[str, Any] = {
-            "temperature": settings.temperature,
-            "max_tokens": settings.max_tokens,
-        }
         address = base_url or OPENAI_URL
-        self.description = f"{model} at {urlsplit(address).hostname}"
+        description = f"{model} at {urlsplit(address).hostname}"
         connections = Connections(
-            address, self.description, self._key, timeout_s=settings.request_timeout_s, own_server=own_server
+            address, description, key, timeout_s=settings.request_timeout_s, own_server=own_server
         )
-        self.description += connections.through
+        azure = {"api-key": key, "Authorization": openai.Omit()} if is_azure(address) else None
         self._client = openai.AsyncOpenAI(
-            api_key=self._key or "none",
+            api_key=key or "none",
             base_url=address,
+            default_headers=cast(Any, azure),
             max_retries=0,  # `Channel` asks again, with one deadline and without holding a slot meanwhile
             # aiohttp below it takes two thirds of the CPU that a request costs with httpcore, the default.
             http_client=httpx2.AsyncClient(
@@ -75,31 +79,29 @@ class OpenAICompatibleChat:
                 trust_env=False,
             ),
         )
-        # Whole, or the client would put address and path together for each request.
-        self._url = str(self._client.base_url.join("chat/completions"))
-        self.identity = f"openai {self._client.base_url} {model} {self._sampling}"
+        # Whole, or the client would put address and path together for each request, without the query.
+        self._url = _completions_of(address)
+        super().__init__(
+            name or model,
+            settings,
+            description=description + connections.through,
+            place=f"openai {self._client.base_url} {model}",
+            key=key,
+            key_variable=KEY_VARIABLE,
+        )
 
     async def close(self) -> None:
         """See `Chat.close`."""
         await self._client.close()
 
-    async def complete(self, messages: Messages) -> Answer:
-        """See `Chat.complete`."""
+    async def _request(self, messages: Messages, parameters: Mapping[str, Any]) -> Reply:
         # `post` and not `chat.completions.create`, which takes as long as the request itself to give question
         # and answer types that nobody reads. orjson writes the JSON in a fiftieth of the time.
-        body = orjson.dumps({"model": self._model, "messages": messages, **self._sampling})
+        body = orjson.dumps({"model": self._model, "messages": messages, **parameters})
         try:
             response = await self._client.post(self._url, cast_to=httpx2.Response, content=body)
-            completion = response.json()
         except openai.APIStatusError as error:
-            raise failure_of(
-                error.status_code,
-                str(getattr(error, "code", None) or ""),
-                presentable(error.message, self._key),
-                error.response.headers,
-                judge=self.description,
-                key_variable=KEY_VARIABLE,
-            ) from None
+            response = error.response
         except openai.APIConnectionError as error:
             # `Connections` tells a cut connection from a time-out; the client does not (openai 3.52).
             for cause in _causes(error):
@@ -107,23 +109,34 @@ class OpenAICompatibleChat:
                     raise cause from None
                 if isinstance(cause, TimeoutError):
                     raise Transient(TIMEOUT, "no answer within the time-out of a request") from None
-            raise Unscored("malformed", presentable(str(error.__cause__ or error), self._key)) from None
-        except (openai.APIError, ValueError):
-            raise Unscored("malformed", "the model's endpoint answered something that is not JSON") from None
-        return self._read(completion)
+            raise Transient("connection", presentable(str(error.__cause__ or error), self._key)) from None
+        return read_reply(response.status_code, response.headers, response.content)
 
-    def _read(self, completion: Any) -> Answer:
-        """What an answer in the form of the API says; endpoints are not all what they claim to be."""
-        try:
-            choice = completion["choices"][0]
-            message = choice["message"]
-            content, refusal, ending = message["content"], message.get("refusal"), choice.get("finish_reason")
-            billed = read_usage(completion.get("usage"))
-        except (AttributeError, IndexError, KeyError, TypeError):
-            raise Unscored("malformed", "the model's endpoint answered without a message") from None
-        if refusal:
-            raise Unscored("refusal", presentable(str(refusal), self._key), tokens=billed[:2])
-        return counted(answer_of(text_of(content), ending, billed[:2]), billed)
+
+def is_azure(address: str) -> bool:
+    """Whether an endpoint wants its key in Azure's header, as deployments do, also behind another host."""
+    parts = urlsplit(address)
+    deployment = "/deployments/" in parts.path or "api-version" in dict(parse_qsl(parts.query))
+    return deployment or (parts.hostname or "").endswith(AZURE_HOSTS)
+
+
+def _completions_of(address: str) -> str:
+    """Where completions are at an endpoint, with the query of its address."""
+    parts = urlsplit(address)
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    return urlunsplit(parts._replace(path=f"{path}/chat/completions", fragment=""))
+
+
+def _without_key(model: str) -> str:
+    dashscope = (
+        ", or, as DASHSCOPE_API_KEY is set and DashScope may have the model, ++writing_rl.judge.providers="
+        f"{{{model}: dashscope}} (in tools OPENAI_BASE_URL={COMPATIBLE} and OPENAI_API_KEY to that key)"
+    )
+    return (
+        f"model {model} needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for an endpoint of your own, or "
+        "JUDGE_MODEL=offline to try the system without a judge model"
+        + (dashscope if os.environ.get("DASHSCOPE_API_KEY", "").strip() else "")
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
