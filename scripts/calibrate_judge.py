@@ -122,13 +122,15 @@ async def judge(arguments: argparse.Namespace, pairs: list[Pair], known: list[Pa
     from tqdm import tqdm
 
     from writing_rl.calibration.order_verdicts import judge_orders, read_order_verdicts
+    from writing_rl.judging.call_forecast import announce, of_pairs
     from writing_rl.judging.judge import load_templates
     from writing_rl.judging.make import close_all, describe, make_channel, make_judges
     from writing_rl.judging.options import judge_settings
     from writing_rl.judging.pairs import judged_ids
 
     settings = judge_settings(arguments)
-    judges = make_judges(settings, load_templates(), make_channel(settings))
+    templates = load_templates()
+    judges = make_judges(settings, templates, make_channel(settings))
     path = arguments.output
     if path.exists():
         read_order_verdicts(path, known, ",".join(settings.models))  # refuses what is something else
@@ -136,6 +138,7 @@ async def judge(arguments: argparse.Namespace, pairs: list[Pair], known: list[Pa
     left = [pair for pair in pairs if pair.id not in done]
     before = len(pairs) - len(left)
     print(f"Judge: {describe(judges)}; {len(pairs)} pairs, {before} judged before", file=sys.stderr)
+    announce([of_pairs(left, settings, templates, orders=2)], settings.limits)
     cost = 0.0
     try:
         with tqdm(disable=None, total=len(left), unit="pair") as bar:

@@ -82,9 +82,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 async def generate_file(arguments: argparse.Namespace) -> None:
     """Has written what is not written yet, and says what came of all of it."""
-    from writing_rl.data.generate import Generation, count_prompts, generate, summary
+    from writing_rl.data.generate import Generation, calls_of, count_prompts, generate, summary
     from writing_rl.data.prompt_files import read_prompts
     from writing_rl.data.writers import parse_writers
+    from writing_rl.judging.call_forecast import announce
     from writing_rl.judging.make import make_channel
     from writing_rl.judging.options import asking_settings
 
@@ -110,6 +111,7 @@ async def generate_file(arguments: argparse.Namespace) -> None:
             f"{len(stage.found):,} answers are there already",
             file=sys.stderr,
         )
+        announce([calls_of(prompts, generation, stage)], settings.limits)
         try:
             await generate(prompts, generation, make_channel(settings, learns=False), stage)
         finally:

@@ -61,6 +61,7 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from writing_rl.judging.asking import as_answered
+    from writing_rl.judging.call_forecast import announce, of_pairs
     from writing_rl.judging.judge import load_templates
     from writing_rl.judging.make import close_all, describe, make_channel, make_judges
     from writing_rl.judging.options import judge_settings
@@ -70,10 +71,12 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     pairs = read_pairs(arguments.input)
     strategy = Strategy.BOTH if arguments.order == "both" else Strategy.ADVANTAGE
     settings = replace(judge_settings(arguments), strategy=strategy)
-    judges = make_judges(settings, load_templates(), make_channel(settings))
+    templates = load_templates()
+    judges = make_judges(settings, templates, make_channel(settings))
     done = judged_ids(arguments.output, pairs, retry_unscored=arguments.retry_unscored)
     left = [pair for pair in pairs if pair.id not in done]
     print(f"Judge: {describe(judges)}; {len(pairs)} pairs, {len(done)} judged before", file=sys.stderr)
+    announce([of_pairs(left, settings, templates, len(strategy.policy_slots))], settings.limits)
     compare = functools.partial(judge_pair, judges, rules=settings.rules)
     cost = 0.0
     try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,8 +51,24 @@ def test_what_answers_took_and_what_they_cost_is_measured(judge_server: Any, rep
     judge = measure(settings(judge_server.url), SAMPLES, words)
     assert len(judge_server.requests) == 3
     assert (judge.prompt_tokens, judge.completion_tokens, judge.text_tokens) == (700, 50, 3)
-    assert (judge.input_usd, judge.output_usd) == (2e-6, 8e-6)
+    assert (judge.input_usd, judge.output_usd) == (pytest.approx(2e-6), pytest.approx(8e-6))
     assert judge.seconds > 0
+
+
+def test_tiers_and_thinking_are_in_the_rates(judge_server: Any, reply: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "m: {input: 1, output: 2, above: {600: {input: 3, output: 5, thinking_output: 9}}}"
+    )
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "[[A]]"}}
+    usage = {
+        "prompt_tokens": 700,
+        "completion_tokens": 50,
+        "completion_tokens_details": {"reasoning_tokens": 40},
+    }
+    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    judge_server.replies = [reply(body=json.dumps({**body, "usage": usage}))]
+    judge = measure(settings(judge_server.url, "m", prices=str(tmp_path / "p.yaml")), SAMPLES, words)
+    assert (judge.input_usd, judge.output_usd) == (pytest.approx(3e-6), pytest.approx(9e-6))
 
 
 def test_a_judge_that_answers_nothing_is_named_with_the_reason(judge_server: Any, reply: Any) -> None:

@@ -18,7 +18,7 @@ from writing_rl.errors import JudgeError, SettingError, SetupError
 from writing_rl.judging.cache import CacheMode
 from writing_rl.judging.compare import compare
 from writing_rl.judging.limits import Limits
-from writing_rl.judging.make import check_prices, close_all, describe, make_channel, make_judges
+from writing_rl.judging.make import close_all, describe, make_channel, make_judges, price_lines
 from writing_rl.judging.providers import provider_of
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.spent import check_budget, read_spent, spent_file
@@ -225,7 +225,8 @@ def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> i
 
 def check_judge(settings: Settings, sample: Sample) -> None:
     """Each judge answers one real question with a verdict, and there is a budget left for it."""
-    check_prices(settings.judge)
+    for line in price_lines(settings.judge):
+        print(f"[writing-rl] {line}", flush=True)
     spent = spent_file(settings.log_dir)
     check_budget(spent, read_spent(spent), settings.judge.limits)
     for name in settings.judge.models:

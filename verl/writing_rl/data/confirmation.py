@@ -19,10 +19,12 @@ from writing_rl.data.scoring import Reference
 from writing_rl.data.stage_file import StageFile
 from writing_rl.data.training_set import Task
 from writing_rl.judging.asking import as_answered
+from writing_rl.judging.call_forecast import CallForecast, of_pairs
 from writing_rl.judging.channel import Channel
 from writing_rl.judging.compare import judge_texts
 from writing_rl.judging.judge import Judge, Templates
 from writing_rl.judging.make import close_all, make_judges
+from writing_rl.judging.pairs import Pair
 from writing_rl.judging.verdict import Outcome, Strategy
 from writing_rl.settings import JudgeSettings
 
@@ -79,6 +81,25 @@ class Confirmation:
         """The file of the comparisons."""
         forget = _is_unscored if self.retry_unscored else (lambda _: False)
         return StageFile(path, self.settings, inputs, {}, _kept, forget=forget)
+
+
+def calls_of(
+    neighbours: Sequence[Neighbours], confirmation: Confirmation, stage: StageFile[Outcome]
+) -> CallForecast:
+    """The calls that comparisons take which are not made yet, at most: ties and duplicates leave some out.
+
+    Args:
+        neighbours: Texts that may be compared, in the number and length of those that will be.
+        confirmation: How.
+        stage: The file of the comparisons, open.
+
+    Raises:
+        SettingError: A budget is set and the price of a judge not known.
+    """
+    left = neighbours[len(stage.found) :]
+    pairs = [Pair(number, n.prompt, n.better, n.worse, n.criteria) for number, n in enumerate(left)]
+    orders = len(Strategy.BOTH.policy_slots)
+    return of_pairs(pairs, confirmation.judges, confirmation.templates, orders)
 
 
 async def confirm(

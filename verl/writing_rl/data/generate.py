@@ -20,6 +20,7 @@ from writing_rl.data.prompt_files import Prompt
 from writing_rl.data.stage_file import StageFile
 from writing_rl.data.writers import Writer, opened
 from writing_rl.errors import Unscored
+from writing_rl.judging.call_forecast import TEXT_TOKENS, CallForecast
 from writing_rl.judging.channel import Channel, Deadline
 from writing_rl.judging.chat import Messages
 from writing_rl.judging.model import Model
@@ -148,6 +149,27 @@ async def generate(
             finally:
                 for model in models.values():
                     await model.close()
+
+
+def calls_of(prompts: Sequence[Prompt], generation: Generation, stage: StageFile[Response]) -> CallForecast:
+    """The calls that the responses take which are not written yet.
+
+    Raises:
+        SettingError: A budget is set and the price of a writer not known.
+    """
+    forecast = CallForecast("responses", TEXT_TOKENS)
+    for writer in generation.writers:
+        settings = replace(generation.models, models=(writer.name,))
+        if writer.checkpoint is not None:
+            settings = replace(settings, providers={writer.name: "verl"})
+        elif writer.base_url:
+            settings = replace(settings, base_url=writer.base_url, providers={writer.name: "openai"})
+        forecast.include(settings)
+        for prompt in prompts:
+            for question in questions_of(prompt, writer, generation):
+                if question.key not in stage.found:
+                    forecast.add(writer.name, question.messages)
+    return forecast
 
 
 def count_prompts(prompts: Sequence[Prompt], generation: Generation) -> int:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from writing_rl.data.asking import ask_for, billed, judged_with
 from writing_rl.data.stage_file import StageFile
 from writing_rl.errors import SettingError
+from writing_rl.judging.call_forecast import BYTES_A_TOKEN, TEXT_TOKENS, CallForecast
 from writing_rl.judging.channel import Channel
 from writing_rl.judging.grade import (
     GradeQuestion,
@@ -156,6 +157,36 @@ async def grade_texts(
     ask = functools.partial(_ask, graders=graders, grading=grading)
     await ask_for(questions, ask, stage, parallel=grading.judges.parallel, unit="grade")
     return _together(texts, grading, stage.found)
+
+
+def calls_of(
+    texts: Iterable[Text],
+    grading: Grading,
+    stage: StageFile[Line],
+    unwritten: Iterable[tuple[str, str | None]] = (),
+) -> CallForecast:
+    """The calls that the grades take which are not there yet.
+
+    Args:
+        texts: What is graded.
+        grading: How.
+        stage: The file of the grades, open.
+        unwritten: Prompts and criteria of texts that are graded as well once they are written.
+
+    Raises:
+        SettingError: A budget is set and the price of a judge not known.
+    """
+    forecast = CallForecast("grades")
+    forecast.include(grading.judges)
+    for text in dict.fromkeys(texts):
+        messages = grading.templates.messages(GradeQuestion(*text))
+        for judge in grading.judges.models:
+            missing = sum(key_of(text, judge, n) not in stage.found for n in range(grading.samples))
+            forecast.add(judge, messages, missing)
+    for prompt, criteria in unwritten:
+        question = GradeQuestion(prompt, "x" * (TEXT_TOKENS * BYTES_A_TOKEN), criteria)
+        forecast.add_to_all(grading.templates.messages(question), grading.samples)
+    return forecast
 
 
 def key_of(text: Text, judge: str, sample: int) -> str:

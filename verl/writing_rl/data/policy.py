@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.generate import Generation, generate, questions_of
-from writing_rl.data.grading import Graders, Grades, Grading, Text, grade_texts
+from writing_rl.data.generate import Generation, Response, calls_of, generate, questions_of
+from writing_rl.data.grading import Graders, Grades, Grading, Line, Text, grade_texts
+from writing_rl.data.grading import calls_of as grade_calls
 from writing_rl.data.prompt_files import Prompt
 from writing_rl.data.samples import Sample, read_samples, sample_keys
+from writing_rl.data.stage_file import StageFile
 from writing_rl.data.training_set import RECORD
 from writing_rl.errors import DataError, SettingError
 from writing_rl.files import write_whole
+from writing_rl.judging.call_forecast import CallForecast, announce
 from writing_rl.judging.channel import own_slots
 from writing_rl.judging.grade import LOWEST
 from writing_rl.judging.make import make_channel
@@ -161,6 +164,7 @@ async def _ask(
             grading.stage(files.grades, [data]) as graded,
         ):
             channel = make_channel(generation.models, slots, learns=False)
+            announce(_calls(samples, prompts, policy, written, graded), limits)
             await generate(prompts, generation, channel, written)
             responses = {
                 (row, question.sample): written.found[question.key]
@@ -179,6 +183,29 @@ async def _ask(
                 if text
             )
             return texts, await grade_texts(asked, grading, graders, graded)
+
+
+def _calls(
+    samples: Sequence[Sample],
+    prompts: Sequence[Prompt],
+    policy: Policy,
+    written: StageFile[Response],
+    graded: StageFile[Line],
+) -> list[CallForecast]:
+    """The calls of both stages that are not answered yet."""
+    generation, grading = policy.generation, policy.grading
+    (writer,) = generation.writers
+    texts: list[Text] = []
+    unwritten: list[tuple[str, str | None]] = []
+    for sample, prompt in zip(samples, prompts, strict=True):
+        for question in questions_of(prompt, writer, generation):
+            response = written.found.get(question.key)
+            if response is None:
+                unwritten.append((sample.prompt, sample.criteria))
+            elif text := strip_thinking(response.text):
+                texts.append(Text(sample.prompt, text, sample.criteria))
+    writing = calls_of(prompts, generation, written)
+    return [writing, grade_calls(texts, grading, graded, unwritten)]
 
 
 def _scores(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl import __version__
-from writing_rl.data.confirmation import Confirmation, confirm
+from writing_rl.data.confirmation import Confirmation, Neighbours, confirm
+from writing_rl.data.confirmation import calls_of as confirmation_calls
 from writing_rl.data.generate import SYSTEM
-from writing_rl.data.grading import Graders, Grading, Text, grade_texts
+from writing_rl.data.grading import Graders, Grading, Text, calls_of, grade_texts
 from writing_rl.data.prepare_report import Prepared, nothing_left, summary
 from writing_rl.data.raw_prompts import RawInput, read_raw_prompts
 from writing_rl.data.references import Dropped, ReferenceRules, choose_references
@@ -23,6 +25,7 @@ from writing_rl.data.split import SplitRule, choose_test
 from writing_rl.data.training_set import Task, check_absent, write_training_set
 from writing_rl.errors import DataError
 from writing_rl.files import sha256_of
+from writing_rl.judging.call_forecast import announce
 from writing_rl.judging.make import make_channel
 
 #: The files of the stages in the folder of the data set.
@@ -48,7 +51,6 @@ class Preparation:
         force: Whether an existing data set may be overwritten.
     """
 
-        keep_truncated: Whether responses that were cut off at a limit of tokens may become references.
     inputs: Sequence[Path]
     out: Path = Path("data")
     model_order: Sequence[str] | None = None
@@ -60,7 +62,6 @@ class Preparation:
     force: bool = False
 
 
-    keep_truncated: bool = False
 def prepare(preparation: Preparation) -> str:
     """Makes the training set.
 
@@ -79,8 +80,7 @@ def prepare(preparation: Preparation) -> str:
     scoring = _scoring(preparation)
     if not preparation.force:
         check_absent(preparation.out)
-    found = read_raw_prompts(preparation.inputs, keep_truncated=preparation.keep_truncated)
-    prepared = Prepared(found, preparation.rules.min_references, keep_truncated=preparation.keep_truncated)
+    prepared = Prepared(read_raw_prompts(preparation.inputs), preparation.rules.min_references)
     tasks = asyncio.run(_tasks(preparation, scoring, prepared))
     if not tasks:
         raise DataError(nothing_left(prepared))
@@ -114,6 +114,13 @@ async def _tasks(preparation: Preparation, scoring: Scoring | None, prepared: Pr
             compared = stack.enter_context(
                 confirmation.stage(preparation.out / CONFIRMATIONS, preparation.inputs)
             )
+        calls = []
+        if grading:
+            calls.append(calls_of(_texts(prepared.found), grading, graded))
+        if confirmation:
+            calls.append(confirmation_calls(_neighbours(prepared.found), confirmation, compared))
+        if stages:
+            announce(calls, stages[0].judges.limits)
         if grading and channel:
             prepared.grades = await grade_texts(_texts(prepared.found), grading, graders, graded)
             scoring = by_grades(prepared.grades)
@@ -130,6 +137,15 @@ def _texts(found: RawInput) -> Iterator[Text]:
     for prompt in found.prompts:
         for response in prompt.responses:
             yield Text(prompt.prompt, response.text, prompt.criteria)
+
+
+def _neighbours(found: RawInput) -> list[Neighbours]:
+    """As many pairs of responses as are compared at most; which ones is known once all have a score."""
+    return [
+        Neighbours(prompt.prompt, prompt.criteria, better.text, worse.text)
+        for prompt in found.prompts
+        for worse, better in itertools.pairwise(prompt.responses)
+    ]
 
 
 def _choose(found: RawInput, scoring: Scoring, rules: ReferenceRules, dropped: Dropped) -> list[Task]:
@@ -172,4 +188,3 @@ def _settings(preparation: Preparation) -> dict[str, Any]:
         **asdict(preparation.split),
         "system": preparation.system,
     }
-        "keep_truncated": preparation.keep_truncated,

@@ -13,6 +13,7 @@ from writing_rl.judging.cache import CacheMode
 from writing_rl.judging.compare import Comparison, compare
 from writing_rl.judging.limits import Limits
 from writing_rl.judging.make import check_prices, close_all, make_channel, make_judges
+from writing_rl.judging.prices import Price
 from writing_rl.launch.forecast import JudgeMeasured
 from writing_rl.settings import JudgeSettings
 
@@ -28,14 +29,16 @@ def announce(settings: JudgeSettings, samples: Sequence[Sample], count: Callable
         samples: One for each question.
         count: Counts the tokens of a text.
     """
-    read = sum(count(text) for sample in samples for text in (*_pair(sample), sample.prompt))
-    read += INSTRUCTIONS * len(samples)
-    written = settings.max_tokens * len(samples)
+    read = [INSTRUCTIONS + sum(count(text) for text in (*_pair(sample), sample.prompt)) for sample in samples]
     prices = check_prices(settings)
-    known = [price.of(read, written) for price in prices.values() if price is not None]
+    known = [
+        sum(price.at_most(tokens, settings.max_tokens) for tokens in read)
+        for price in prices.values()
+        if price is not None
+    ]
     cost = f"at most ${sum(known):.2f}" if len(known) == len(prices) else "at a price that is not known"
     questions = "1 real question" if len(samples) == 1 else f"{len(samples)} real questions"
-    return f"asking {', '.join(settings.models)} {questions}, about {read:,} tokens to read, {cost}"
+    return f"asking {', '.join(settings.models)} {questions}, about {sum(read):,} tokens to read, {cost}"
 
 
 def measure(settings: JudgeSettings, samples: Sequence[Sample], count: Callable[[str], int]) -> JudgeMeasured:
@@ -57,14 +60,25 @@ def measure(settings: JudgeSettings, samples: Sequence[Sample], count: Callable[
     prices = list(check_prices(settings).values())
     known = [price for price in prices if price is not None]
     complete = len(known) == len(prices)
+    read = statistics.fmean(answer.prompt_tokens for answer in answers)
+    written = statistics.fmean(answer.completion_tokens for answer in answers)
+    thought = any(answer.thinking_tokens for answer in answers)
+    rates = [_rates(price, round(read), round(written), thought=thought) for price in known]
     return JudgeMeasured(
         seconds=statistics.median(answer.latency_s for answer in answers),
-        prompt_tokens=statistics.fmean(answer.prompt_tokens for answer in answers),
-        completion_tokens=statistics.fmean(answer.completion_tokens for answer in answers),
+        prompt_tokens=read,
+        completion_tokens=written,
         text_tokens=statistics.fmean(count(text) for sample in samples for text in _pair(sample)),
-        input_usd=statistics.fmean(price.input for price in known) / 1e6 if complete else None,
-        output_usd=statistics.fmean(price.output for price in known) / 1e6 if complete else None,
+        input_usd=statistics.fmean(input_usd for input_usd, _ in rates) if complete else None,
+        output_usd=statistics.fmean(output_usd for _, output_usd in rates) if complete else None,
     )
+
+
+def _rates(price: Price, read: int, written: int, *, thought: bool) -> tuple[float, float]:
+    """Dollars of a token read and of one written, at the length and with the thinking that were measured."""
+    read, written = max(read, 1), max(written, 1)
+    reading = price.of(read, 0, thought=thought)
+    return reading / read, (price.of(read, written, thought=thought) - reading) / written
 
 
 async def _ask(settings: JudgeSettings, samples: Sequence[Sample]) -> list[Comparison]:
