@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from project_python import run_in_project
@@ -50,18 +49,18 @@ def main() -> None:
     if arguments.data_num is not None and arguments.data_num < 1:
         parser.error(f"--data_num is {arguments.data_num}: it must be at least 1")
 
+    from writing_rl.command import say, told_in_a_line
     from writing_rl.curriculum.create import Starts, create_index_file, describe_loss
-    from writing_rl.errors import UserError
+    from writing_rl.experiment import check_experiment
 
-    path = arguments.folder / f"index_{arguments.experiment}.json"
-    try:
+    with told_in_a_line(arguments.folder):
+        name = check_experiment(arguments.experiment, "--experiment (EXPERIMENT_NAME)")
+        path = arguments.folder / f"index_{name}.json"
         number = arguments.data_num
         starts = Starts.from_data(arguments.data) if number is None else Starts.from_number(number)
         if arguments.reset and path.exists():
-            print(f"Starting over: {describe_loss(path)}")
-        print(create_index_file(path, starts, reset=arguments.reset))
-    except UserError as error:
-        sys.exit(f"Error: {error}")
+            say(f"Starting over: {describe_loss(path)}")
+        say(create_index_file(path, starts, reset=arguments.reset))
 
 
 if __name__ == "__main__":

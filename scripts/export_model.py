@@ -50,14 +50,15 @@ def make_parser() -> argparse.ArgumentParser:
 
 def export_model(arguments: argparse.Namespace) -> None:
     """Exports, and says what came of it."""
+    from writing_rl.command import say
     from writing_rl.export import base_model_of, export, find_checkpoint, next_steps
 
     checkpoint = find_checkpoint(arguments.checkpoints, arguments.experiment, arguments.step)
     base_model = base_model_of(arguments.checkpoints, arguments.experiment)
     out = arguments.out or checkpoint.default_out
     contents = export(checkpoint, out, base_model, force=arguments.force)
-    print(contents.describe(out))
-    print(next_steps(out, contents, base_model))
+    say(contents.describe(out))
+    say(next_steps(out, contents, base_model))
 
 
 if __name__ == "__main__":

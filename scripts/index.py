@@ -17,7 +17,6 @@ An id that is no plain word is shown, and may be given, as a JSON string: show '
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import re
 import sys
@@ -43,20 +42,14 @@ def main() -> None:
     if arguments.command == "set" and bool(arguments.ids) == (arguments.all is not None):
         parser.error("set: give either ids with their indexes, ID=INDEX, or --all INDEX")
 
-    from writing_rl.errors import UserError
+    from writing_rl.command import told_in_a_line
+    from writing_rl.experiment import check_experiment
 
-    arguments.index_file = arguments.folder / f"index_{arguments.experiment}.json"
     commands = {"show": show, "set": change, "diff": diff, "history": history}
-    failed = ""
-    try:
+    with told_in_a_line(arguments.folder, code=2 if arguments.command == "diff" else 1):
+        name = check_experiment(arguments.experiment, "--experiment (EXPERIMENT_NAME)")
+        arguments.index_file = arguments.folder / f"index_{name}.json"
         lines, code = commands[arguments.command](arguments)
-    except UserError as error:
-        failed = f"Error: {error}"
-    except OSError as error:
-        failed = f"Error: {error.filename or arguments.index_file}: {error.strerror}"
-    if failed:
-        print(failed, file=sys.stderr)
-        sys.exit(2 if arguments.command == "diff" else 1)
     write(lines)
     sys.exit(code)
 
@@ -230,11 +223,11 @@ def known_data(arguments: argparse.Namespace) -> Data | None:
 
 def write(lines: Iterable[str]) -> None:
     """Prints lines, for as long as somebody reads them."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # an id may hold what the terminal does not know
+    from writing_rl.command import say
+
     try:
         for line in lines:
-            print(line)
+            say(line, flush=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes once more at the end, and would complain then.

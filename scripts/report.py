@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,14 +34,10 @@ WATCH_S = 60
 def main() -> None:
     arguments = make_parser().parse_args()
 
-    from writing_rl.errors import UserError
+    from writing_rl.command import told_in_a_line
 
-    try:
+    with told_in_a_line(arguments.out):
         report(arguments)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
-    except OSError as error:
-        sys.exit(f"Error: {error.filename or arguments.out}: {error.strerror}")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -95,6 +90,8 @@ def report(arguments: argparse.Namespace) -> None:
 
     names = list(dict.fromkeys(arguments.experiment))
     folders = Folders(arguments.logs, arguments.folder, arguments.checkpoints)
+    for name in names:
+        folders.check(name)
     path = arguments.out or default_path(names, folders)
 
     def make() -> Report:

@@ -84,7 +84,11 @@ main() {
   if [ -z "$PROFILE" ] && [ "$kind" = cpu ]; then PROFILE=cpu; fi
   DATA_DIR=${DATA_DIR:-data}
   EXPERIMENT_NAME=${EXPERIMENT_NAME:-writing-rl}
-  case $EXPERIMENT_NAME in */* | .*) echo "Error: EXPERIMENT_NAME is '$EXPERIMENT_NAME': it names files, so leave out slashes and a leading dot" >&2; exit 1 ;; esac
+  # The rest is said by writing_rl.experiment; nothing is set up, and no folder made, for a name like these.
+  case $EXPERIMENT_NAME in
+    */* | *\\* | *[[:cntrl:]]* | [.~-]*)
+      fail "EXPERIMENT_NAME is ${EXPERIMENT_NAME@Q}: it names files, so leave out slashes, control characters and a leading dot, dash or tilde" ;;
+  esac
   SETTINGS=(BASE_MODEL DATA_DIR EXPERIMENT_NAME JUDGE_MODEL REWARD_STRATEGY WANDB_PROJECT)
   if [ -n "$API_PARALLEL" ]; then SETTINGS+=(API_PARALLEL); else unset API_PARALLEL; fi
   if [ -n "$quickstart" ]; then SETTINGS+=(QUICKSTART_SEED); fi

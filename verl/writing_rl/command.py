@@ -18,18 +18,19 @@ def for_terminal(text: object) -> str:
     return "\n".join(printable(line) for line in str(text).split("\n"))
 
 
-def say(text: object = "", *, file: TextIO | None = None, end: str = "\n") -> None:
+def say(text: object = "", *, file: TextIO | None = None, end: str = "\n", flush: bool = True) -> None:
     """Prints a text that may quote data, models or providers.
 
     Args:
         text: One or several lines.
         file: Where to; None for standard output.
         end: What follows the text.
+        flush: Whether it is shown at once.
     """
     file = sys.stdout if file is None else file
     if isinstance(file, io.TextIOWrapper):
         file.reconfigure(errors="backslashreplace")  # the terminal may not know all of Unicode
-    print(for_terminal(text), file=file, end=end, flush=True)
+    print(for_terminal(text), file=file, end=end, flush=flush)
 
 
 def error_line(error: Exception, output: Path | None = None) -> str:

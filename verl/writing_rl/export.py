@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl.errors import SettingError, SetupError
+from writing_rl.experiment import names_files
 from writing_rl.model_folder import Contents, inspect
 from writing_rl.start_record import versions
 
@@ -79,7 +80,7 @@ def find_checkpoint(checkpoints: Path, experiment: str, step: int | None = None)
         SettingError: There is no such checkpoint, or it is not whole; the message lists what there is.
     """
     folder = checkpoints / experiment
-    if not experiment or not folder.is_dir():
+    if not names_files(experiment) or not folder.is_dir():
         known = (path.name for path in _folders(checkpoints) if _steps(path))
         raise SettingError(f"{checkpoints} holds no experiment {experiment!r}; it holds {_listed(known)}")
     steps = _steps(folder)

@@ -15,6 +15,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
+from writing_rl.command import error_line, say
 from writing_rl.compose import locate_verl_config
 from writing_rl.errors import RunComplete, RunFailure, SettingError, UserError, WritingRLError
 from writing_rl.launch import attention
@@ -82,7 +83,7 @@ def with_profile(arguments: list[str]) -> list[str]:
     if not gpus or not name:
         return arguments
     choice = choose(gpus, read_shape(local_model(name, "BASE_MODEL")), overrides)
-    print(f"[writing-rl] {choice.reason}", flush=True)
+    say(f"[writing-rl] {choice.reason}")
     return [f"profile={choice.name}", *arguments]
 
 
@@ -191,9 +192,9 @@ def _hydra_main(config: DictConfig) -> None:
     try:
         train(config)
     except RunComplete as complete:
-        print(f"[writing-rl] ended before its last step: {complete}", flush=True)
+        say(f"[writing-rl] ended before its last step: {complete}")
     except (UserError, RunFailure) as error:
-        print(f"Error: {error}", file=sys.stderr, flush=True)
+        say(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -203,7 +204,7 @@ def main() -> None:
         locate_verl_config()
         sys.argv[1:] = with_profile(sys.argv[1:])
     except UserError as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(error_line(error))
     _hydra_main()
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from writing_rl.command import say
 from writing_rl.curriculum.beginning import check_beginning
 from writing_rl.curriculum.lock import check_free
 from writing_rl.data import chat_template, fit
 from writing_rl.data.samples import Sample, read_samples, sample_keys
 from writing_rl.errors import JudgeError, SettingError, SetupError
+from writing_rl.experiment import check_experiment
 from writing_rl.judging.cache import CacheMode
 from writing_rl.judging.compare import compare
 from writing_rl.judging.limits import Limits
@@ -66,6 +68,7 @@ def check_run(config: DictConfig) -> None:
     """
     check_versions("cpu" if config.trainer.device == "cpu" else "gpu")
     check_unread_settings(config)
+    check_experiment(str(config.trainer.experiment_name), "trainer.experiment_name (EXPERIMENT_NAME)")
     settings = Settings.from_config(config.writing_rl)
     check_parts(config)
     shape = RunShape.of(config)
@@ -91,7 +94,7 @@ def check_run(config: DictConfig) -> None:
         smallest = 0
     lines += check_resources(config, shape, estimate(shape, model, smallest), total_steps(config, kept))
     for line in lines:
-        print(f"[writing-rl] {line}", flush=True)
+        say(f"[writing-rl] {line}")
     check_judge(settings, train[0])
 
 
@@ -264,7 +267,7 @@ async def check_one_judge(settings: JudgeSettings, sample: Sample) -> None:
             f"the judge {describe(judges)} did not answer a test question ({comparison.reason}: "
             f"{comparison.detail}): {REMEDIES.get(comparison.reason, REMEDY)}"
         )
-    print(f"[writing-rl] judge: {describe(judges)}", flush=True)
+    say(f"[writing-rl] judge: {describe(judges)}")
 
 
 def check_registries() -> None:

@@ -21,12 +21,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from writing_rl.command import told_in_a_line
+from writing_rl.command import error_line, told_in_a_line
 from writing_rl.compose import compose
 from writing_rl.data import chat_template
 from writing_rl.data.chat_template import ChatTemplate
 from writing_rl.data.samples import Sample, read_samples
 from writing_rl.errors import RunFailure
+from writing_rl.experiment import check_experiment
 from writing_rl.judging.options import positive
 from writing_rl.judging.providers import provider_of
 from writing_rl.judging.rules import Strategy
@@ -278,14 +279,14 @@ def main() -> None:
     with told_in_a_line(out or Path("logs")):
         if out is None:
             started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-            name = compose(arguments.overrides).trainer.experiment_name
+            name = check_experiment(str(compose(arguments.overrides).trainer.experiment_name))
             out = Path("logs", f"{name}-rehearsal-{started}")
         out = out.absolute()
         print(f"Rehearsal in {out}: three steps, a checkpoint, a resume", flush=True)
         try:
             rehearsal = rehearse(arguments.overrides, out, arguments.judge_calls)
         except RunFailure as failure:
-            sys.exit(f"Error: {failure}")
+            sys.exit(error_line(failure))
         (out / "rehearsal.json").write_text(as_json(rehearsal) + "\n")
         print(report(rehearsal))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from writing_rl.command import told_in_a_line
+from writing_rl.command import error_line, told_in_a_line
 from writing_rl.compose import compose
 from writing_rl.errors import RunFailure, SettingError
 from writing_rl.launch import attention
@@ -224,7 +224,7 @@ def main() -> None:
         try:
             print(smoke(profile, arguments.overrides, out))
         except RunFailure as failure:
-            sys.exit(f"Error: {failure}")
+            sys.exit(error_line(failure))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from writing_rl.curriculum.journal import journal_of, read_journal
 from writing_rl.errors import DataError, IndexFileError, SettingError, SetupError
+from writing_rl.experiment import names_files
 from writing_rl.figures import TRAINED, read_figures
 from writing_rl.judging.limits import Bill
 from writing_rl.judging.spent import read_spent, spent_file
@@ -58,7 +59,7 @@ class Folders:
         Raises:
             SettingError: There is not; the message lists those that there are.
         """
-        if "/" not in name and name not in ("", ".", "..") and any(self._inputs(name)):
+        if names_files(name) and any(self._inputs(name)):
             return
         names = self.experiments()
         listed = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
