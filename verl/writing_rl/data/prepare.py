@@ -48,6 +48,7 @@ class Preparation:
         rules: Which responses become references.
         split: Which prompts are for testing.
         system: The system message of prompts without one of their own; empty for none.
+        keep_truncated: Whether responses that were cut off at a limit of tokens may become references.
         force: Whether an existing data set may be overwritten.
     """
 
@@ -59,6 +60,7 @@ class Preparation:
     rules: ReferenceRules = field(default_factory=ReferenceRules)
     split: SplitRule = field(default_factory=SplitRule)
     system: str = SYSTEM
+    keep_truncated: bool = False
     force: bool = False
 
 
@@ -80,7 +82,8 @@ def prepare(preparation: Preparation) -> str:
     scoring = _scoring(preparation)
     if not preparation.force:
         check_absent(preparation.out)
-    prepared = Prepared(read_raw_prompts(preparation.inputs), preparation.rules.min_references)
+    found = read_raw_prompts(preparation.inputs, keep_truncated=preparation.keep_truncated)
+    prepared = Prepared(found, preparation.rules.min_references, keep_truncated=preparation.keep_truncated)
     tasks = asyncio.run(_tasks(preparation, scoring, prepared))
     if not tasks:
         raise DataError(nothing_left(prepared))
@@ -187,4 +190,5 @@ def _settings(preparation: Preparation) -> dict[str, Any]:
         **asdict(preparation.rules),
         **asdict(preparation.split),
         "system": preparation.system,
+        "keep_truncated": preparation.keep_truncated,
     }
