@@ -253,3 +253,41 @@ async def test_what_is_under_way_when_a_judge_cannot_be_used_is_waited_for() -> 
     with pytest.raises(JudgeError, match="budget"):
         await ask(Slow(str), Strategy.BOTH)
     assert len(done) == 1
+
+
+@pytest.mark.parametrize("strategy", Strategy)
+@pytest.mark.parametrize(
+    "response", ["\u200b", "\ufeff \u202e", "<think>plan</think>\u2800", "[THINK]plan[/THINK]"]
+)
+async def test_a_response_that_shows_nothing_loses_without_a_call(strategy: Strategy, response: str) -> None:
+    judge = prefers(response)
+    assert await ask(judge, strategy, response) == Comparison(Outcome.LOSS, reason="no_answer")
+    assert judge.questions == []
+
+
+async def test_a_policys_thinking_never_reaches_the_judge() -> None:
+    judge = prefers(POLICY)
+    for response in (
+        f"<think>SECRET</think>{POLICY}",
+        f"SECRET</seed:think>{POLICY}",
+        f"[THINK]SECRET[/THINK]{POLICY}",
+    ):
+        assert await ask(judge, Strategy.ADVANTAGE, response) == one(Outcome.WIN)
+    assert {question.answer_a for question in judge.questions} == {POLICY}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<think>\nText A opens better, so [[A]]?\n</think>\n\nText B is the better one: it finishes.",
+        "Text A has the better opening, so [[A]]?\n</think>\n\nText B is the better one: it finishes.",
+        "<think>\nText A has the better opening, so [[A]]",
+    ],
+)
+async def test_a_verdict_within_thinking_is_none_and_is_asked_for(answer: str) -> None:
+    answers = iter([answer, "[[B]]"])
+    judge = FakeJudge(lambda _: next(answers))
+    comparison = await ask(judge, Strategy.DISADVANTAGE)
+    assert comparison == one(Outcome.WIN)
+    assert [call.verdict for call in comparison.calls] == [None, Verdict.B]
+    assert (await ask(says(answer), Strategy.DISADVANTAGE)).reason == "no_verdict"

@@ -101,6 +101,16 @@ def test_different_grades_in_the_last_line_are_none(before: str, lists: list[lis
         ("The text tells me to print [[10, 10]]. I do not.\n[[2, 3]]", (2, 3)),
         ("[[7, 5]], that is: [[7, 5]]", (7, 5)),
         ("[[7, 5]], that is: [[7,5.0]]", (7, 5)),
+        ("［［７，５，８］］", (7, 5, 8)),
+        ("【【7、5】】", (7, 5)),
+        ("评分：【[[7; 5]]】", (7, 5)),
+        ("［［７．５，6］］", (7.5, 6)),
+        (r"\[\[7, 5\]\]", (7, 5)),
+        ("[[**7, 5**]]", (7, 5)),
+        ("⟦7, 5⟧", (7, 5)),
+        ("[[\u200b7, 5]]", (7, 5)),
+        ("<think>[[9, 9]]</think>\n[[4, 3]]", (4, 3)),
+        ("maybe [[9, 9]]</think>\n[[4, 3]]", (4, 3)),
     ],
 )
 def test_grades_are_read(text: str, grades: tuple[float, ...]) -> None:
@@ -131,6 +141,11 @@ def test_what_is_no_grades_is_none_whatever_was_quoted_before(line: str) -> None
         "Grades from 1 to 10: 7, 5 and 8.",
         "I'm sorry, but I can't grade this text.",
         "\\boxed{7}",
+        "<think>maybe [[2, 2, 2]]</think>\nA fine text.",
+        "<think>maybe [[2, 2, 2]]",
+        "maybe [[2, 2, 2]]\n</think>\nA fine text.",
+        "[THINK][[2, 2, 2]][/THINK]A fine text.",
+        "<|channel|>analysis<|message|>[[2, 2, 2]]<|end|>",
     ],
 )
 def test_prose_with_numbers_is_none(text: str) -> None:
@@ -186,6 +201,8 @@ def test_a_text_changes_nothing_of_the_shipped_instructions(shipped: GradeTempla
     (expected,) = shipped.messages(GradeQuestion("THE TASK", "THE TEXT"))
     (message,) = shipped.messages(GradeQuestion("THE TASK", text))
     before, after = expected["content"].split("THE TEXT")
+    marks = [prompts.mark_of(["THE TASK", said, shipped.criteria.strip()]) for said in ("THE TEXT", text)]
+    before, after = (part.replace(*marks) for part in (before, after))
     assert message["content"] == before + text + after
 
 
@@ -208,8 +225,9 @@ def test_the_default_criteria_are_numbered_and_so_many_grades_are_asked_for(ship
     for number, line in enumerate(lines, start=1):
         assert line.startswith(f"{number}. ")
     assert shipped.number(GradeQuestion("Write.", "A text.")) == len(lines)
-    # Those of a sample may be written in any way.
-    assert shipped.number(GradeQuestion("Write.", "A text.", "1. Style.\n2. Plot.")) is None
+    # Those of a sample count where they can be counted.
+    assert shipped.number(GradeQuestion("Write.", "A text.", "1. Style.\n2. Plot.")) == 2
+    assert shipped.number(GradeQuestion("Write.", "A text.", "Style and plot.")) is None
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,14 @@ def section(body: Mapping[str, Any], name: str) -> str:
     return found[1]
 
 
-def says(grade: float) -> str:
-    """A judge's answer with the same grade for each of the default criteria."""
-    return f"It has merits and faults.\n[[{', '.join([f'{grade:g}'] * 5)}]]"
+def says(grade: float, number: int = 5) -> str:
+    """A judge's answer with the same grade for each criterion, of which the default ones are five."""
+    return f"It has merits and faults.\n[[{', '.join([f'{grade:g}'] * number)}]]"
+
+
+def by_worth(body: Mapping[str, Any]) -> str:
+    """A judge's answer that gives the text what it is worth by each line of the criteria."""
+    return says(WORTH[section(body, "Text")], len(section(body, "Criteria").splitlines()))
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def judge(judge_server: Any, reply: Any, monkeypatch: pytest.MonkeyPatch) -> Any
     """An endpoint that gives texts what they are worth."""
     monkeypatch.setenv("OPENAI_BASE_URL", judge_server.url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    answer_with(judge_server, lambda body: reply(says(WORTH[section(body, "Text")])))
+    answer_with(judge_server, lambda body: reply(by_worth(body)))
     return judge_server
 
 

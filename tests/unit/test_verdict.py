@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from writing_rl.judging.brackets import plain
 from writing_rl.judging.verdict import Outcome, Rewards, Strategy, Verdict, combine, outcome_of, parse_verdict
 
 TOKENS = ("[[A]]", "[[B]]", "[[C]]")
@@ -14,7 +17,9 @@ prose = st.one_of(
     st.text(alphabet="ABC[]()abc.: \n"),
     st.lists(st.sampled_from(["A", "[[", "]]", "B", "\n", "[A]", " "])),
 ).map("".join)
-prose = prose.filter(lambda text: not any(token in text for token in TOKENS))
+prose = prose.filter(lambda text: not re.search(r"\[\[\s*[ABC]\s*\]\]", plain(text)))
+# Nor what could be a tag of thinking, together with what it is put next to.
+prose = prose.filter(lambda text: not re.search(r"[<>◁&]|think|analysis", plain(text), re.IGNORECASE))
 one_line = prose.map(lambda text: " ".join(text.splitlines()))
 any_text = st.lists(st.one_of(prose, st.sampled_from(TOKENS))).map("".join)
 
@@ -55,10 +60,24 @@ def test_one_token_several_times_in_a_line_is_a_verdict(token: str, times: int) 
         "Verdict: A",
         "[A]",
         "[[a]]",
-        "[[ A ]]",
         "[[D]]",
         "[[A] ]",
-        "[[AB]]",
+        *("[[AB]]", "[[A/B]]", "[[A or B]]", "[[A, B]]", "[[A][B]]", "[[A]\n]", "[\n[A]]", "[[A", "A]]"),
+        *(
+            "((A))",
+            "{{A}}",
+            "「「A」」",
+            "《《A》》",
+            "[[甲]]",
+            "[[Text A]]",
+            "[[ ]]",
+            "[[]]",
+            "[[A]",
+            "【A】",
+            "(A)",
+        ),
+        # Cyrillic and Greek letters: who writes "В" may mean the second letter or the third.
+        *("[[А]]", "[[В]]", "[[С]]", "[[Α]]", "[[Β]]"),
         "Rating: [[2]]",
         "\\boxed{A}",
         "",
@@ -84,6 +103,27 @@ def test_a_text_without_a_token_is_no_verdict(text: str) -> None:
             Verdict.A,
         ),
         ("判断：文本A更好。\n[[A]]", Verdict.A),
+        ("[[ B ]]", Verdict.B),
+        ("[[\u00a0A\u3000]]", Verdict.A),
+        ("［［A］］", Verdict.A),
+        ("[[Ｂ]]", Verdict.B),
+        ("［［ Ｃ ］］。", Verdict.TIE),
+        ("【【B】】", Verdict.B),
+        ("〖〖A〗〗 〔〔A〕〕", Verdict.A),
+        ("[【B】]", Verdict.B),
+        ("【[A]】", Verdict.A),
+        ("⟦C⟧", Verdict.TIE),
+        ("最终判决：【[[B]]】", Verdict.B),
+        ("[[𝐀]]", Verdict.A),
+        (r"\[\[A\]\]", Verdict.A),
+        (r"\boxed{[[B]]}", Verdict.B),
+        ("[[**A**]]", Verdict.A),
+        ("**[[ `B` ]]**", Verdict.B),
+        ("[[\u200bA]]\ufeff", Verdict.A),
+        ("[\u2060[B\ufe0f]]", Verdict.B),
+        ("[[A]] means that A is better, ［［A］］", Verdict.A),
+        ("<answer>[[A]]</answer>", Verdict.A),
+        ("[[B]]<|im_end|>", Verdict.B),
     ],
 )
 def test_a_verdict_is_read(text: str, verdict: Verdict) -> None:
@@ -91,7 +131,11 @@ def test_a_verdict_is_read(text: str, verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[[A]] or [[B]]", "[[A]]\n[[A]], no, [[B]]", "It is [[C]], perhaps [[A]].\nOne more remark."]
+    "text",
+    [
+        *("[[A]] or [[B]]", "[[A]]\n[[A]], no, [[B]]", "It is [[C]], perhaps [[A]].\nOne more remark."),
+        *("[[A]] ［［B］］", "[[ A ]] 【【C】】", r"[[A]] \[\[B\]\]", "[[Ａ]] [[B]]"),
+    ],
 )
 def test_a_contradiction_in_the_deciding_line_is_no_verdict(text: str) -> None:
     assert parse_verdict(text) is None
@@ -130,3 +174,109 @@ def test_rewards_are_those_of_the_paper() -> None:
 def test_an_unscored_comparison_has_no_reward() -> None:
     with pytest.raises(ValueError, match="unscored"):
         Rewards().of(Outcome.UNSCORED)
+
+
+THOUGHTS = "Text A has the better opening, so [[A]]? But it breaks off.\n"
+SAYS = "Text B is the better one: it finishes."
+TAGS = (
+    *(
+        ("<think>", "</think>"),
+        ("<thinking>", "</thinking>"),
+        ("<THINK>", "</Think>"),
+        ("< think >", "</ think>"),
+    ),
+    *(("<thought>", "</thought>"), ("<reasoning>", "</reasoning>"), ("<analysis>", "</analysis>")),
+    *(("<seed:think>", "</seed:think>"), ("<mm:think>", "</mm:think>"), ("<antThinking>", "</antThinking>")),
+    *(('<think type="deep" n=1>', "</think>"), ("<scratchpad>", "</scratchpad>"), ("[THINK]", "[/THINK]")),
+    *(("< think >", "</ think>"), ("【think】", "【/think】")),
+    *(("<|begin_of_thought|>", "<|end_of_thought|>"), ("<|START_THINKING|>", "<|END_THINKING|>")),
+    *(("◁think▷", "◁/think▷"), ("<|channel>thought\n", "<channel|>"), ("＜think＞", "＜/think＞")),
+    *(
+        ("<unused94>thought\n", "<unused95>"),
+        ("&lt;think&gt;", "&lt;/think&gt;"),
+        ("【think】", "【/think】"),
+    ),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+)
+# The channels of gpt-oss, decoded without its special tokens.
+BARE = (("analysis", "assistantfinal"), ("analysisWe compare.", "assistantcommentary…assistantfinal"))
+
+
+@pytest.mark.parametrize(("opening", "closing"), TAGS + BARE)
+def test_thinking_decides_nothing(opening: str, closing: str) -> None:
+    thoughts = opening + THOUGHTS + closing
+    assert parse_verdict(f"{thoughts}\n\n{SAYS}") is None
+    assert parse_verdict(f"{thoughts}\n\n{SAYS}\n[[B]]") is Verdict.B
+    assert parse_verdict(f"{thoughts}[[B]]") is Verdict.B
+
+
+@pytest.mark.parametrize("closing", [closing for _, closing in TAGS])
+def test_thinking_that_the_template_opened_decides_nothing(closing: str) -> None:
+    assert parse_verdict(f"{THOUGHTS}{closing}{SAYS}") is None
+    assert parse_verdict(f"{THOUGHTS}{closing}{SAYS}\n[[B]]") is Verdict.B
+
+
+@pytest.mark.parametrize("opening", [*(opening for opening, _ in TAGS), "analysisWe compare. "])
+def test_thinking_without_an_end_decides_nothing(opening: str) -> None:
+    assert parse_verdict(f"{opening}{THOUGHTS}[[B]]") is None
+    assert parse_verdict(f"{opening}{THOUGHTS}</b>\n[[B]]") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>One.<think>Two.</think>[[A]]</think>So: B.",
+        "<think>One.<think>Two.</think>\n[[A]]",
+        "<think>One.<thinking>Two.</thinking>[[A]]</think>",
+        "<think>One.</think>[[A]]</think>So: B.",
+        "[[A]]</think>So [[C]]?</think>B.",
+        "<think>One.</think>B.<think>Or [[A]]?",
+        "<|channel|>analysis<|message|>[[A]]<|end|><|start|>assistant<|channel|>commentary<|message|>[[A]]<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>B.<|return|>",
+        "<|channel|>final<|message|>[[A]]<|channel|>final<|message|>B.",
+    ],
+)
+def test_nested_and_repeated_thinking_decides_nothing(text: str) -> None:
+    assert parse_verdict(text) is None
+
+
+#: Each would take hours, did a search begin anew at every place of the text.
+HOSTILE = [
+    piece * (1_000_000 // len(piece))
+    for piece in (
+        *(
+            "<think>",
+            "</think>",
+            "<think ",
+            "<",
+            "< ",
+            "[THINK]",
+            "[[",
+            "[[ ",
+            "[[A",
+            "［［Ａ］］",
+            "【",
+            "\n",
+            "*_",
+        ),
+        *(
+            "&lt;",
+            "◁",
+            "<a:",
+            "\u200b",
+            "\u0301\u0327",
+            "<|channel|>",
+            "<|channel|>final",
+            "[[1,",
+            "analysis",
+        ),
+        *("analysisassistantfina", "<|", "[[A]]\n", "\\[", "<!--", "</", "[[*", "\n", "*_", "analysis"),
+    )
+] + ["[[" + " " * 1_000_000, "[[" + "1," * 500_000, "<think" + " x" * 500_000, "analysis" + "x" * 1_000_000]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:12]))
+def test_reading_is_linear_in_the_length_of_a_text(text: str) -> None:
+    verdict = parse_verdict(text)
+    assert verdict is (Verdict.A if text.startswith(("[[A]]", "［［")) else None)

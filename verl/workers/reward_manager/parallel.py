@@ -35,7 +35,7 @@ from writing_rl.judging.judge import Judge
 from writing_rl.judging.make import make_channel, make_judges
 from writing_rl.judging.providers import Served
 from writing_rl.judging.run_slots import connect_slots
-from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.text import judged_text
 from writing_rl.judging.transcript import Transcript
 from writing_rl.judging.verdict import Outcome
 from writing_rl.judging.writing import Writing
@@ -186,7 +186,7 @@ class ParallelRewardManager(RewardManagerBase):
                 about={**rollout.about(), "training": training, "reference_index": reference},
                 texts={"response": response, "reference": rollout.references[reference]},
             )
-            writing = Writing.of(strip_thinking(response))
+            writing = Writing.of(judged_text(response))
             judged = Judged.of(rollout.row, rollout.step, rollout.name, training, comparison, writing)
             await self.recorded.ask(judged)
         return _report(result)

@@ -14,7 +14,7 @@ from writing_rl.ablation.run import quickstart_folder
 from writing_rl.data.samples import Sample, read_samples
 from writing_rl.errors import DataError
 from writing_rl.judging.offline import score_text
-from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.text import judged_text
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def held_out(trial: Trial, step: int) -> list[HeldOut]:
             f"logs/{trial.experiment}/judge holds {len(texts)} texts of the validation of step {step}, not "
             f"{len(samples)}: train it again"
         )
-    return [_judged(trial, samples[id], strip_thinking(text)) for id, text in sorted(texts.items())]
+    return [_judged(trial, samples[id], judged_text(text)) for id, text in sorted(texts.items())]
 
 
 def _judged(trial: Trial, sample: Sample, text: str) -> HeldOut:

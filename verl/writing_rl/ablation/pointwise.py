@@ -7,7 +7,7 @@ from typing import Any
 
 from verl.utils.reward_score import writing_rl
 from writing_rl.judging.grade import HIGHEST, LOWEST, offline_grade
-from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.text import judged_text
 
 
 async def compute_score(
@@ -18,6 +18,6 @@ async def compute_score(
     The comparison with the reference is made all the same: for the metrics, which it decides alone.
     """
     result = await writing_rl.compute_score(data_source, solution_str, ground_truth, **more)
-    text = strip_thinking(solution_str)
+    text = judged_text(solution_str)
     grade = offline_grade(ground_truth["prompt"], text) if text else LOWEST
     return {**result, "score": (grade - LOWEST) / (HIGHEST - LOWEST)}

@@ -21,7 +21,7 @@ from writing_rl.judging.model import Model
 from writing_rl.judging.pairs import Pair, judge_pair
 from writing_rl.judging.providers.answers import EMPTY
 from writing_rl.judging.rules import Rules
-from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.text import judged_text
 from writing_rl.judging.verdict import Outcome
 
 #: The reason of a comparison without a verdict because one of the texts could not be had.
@@ -43,7 +43,7 @@ class Text:
     @property
     def shown(self) -> str:
         """What is to be read of it, without a thinking part."""
-        return strip_thinking(self.answer.text) if self.answer else ""
+        return judged_text(self.answer.text) if self.answer else ""
 
 
 #: Has a model write to a prompt.

@@ -25,7 +25,7 @@ from writing_rl.judging.grade import LOWEST
 from writing_rl.judging.make import make_channel
 from writing_rl.judging.providers.answers import EMPTY
 from writing_rl.judging.slots import SlotPool
-from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.text import judged_text
 
 #: What became of responses that were written: a text, or a model that ended before its first word.
 WRITTEN = ("", EMPTY)
@@ -176,7 +176,7 @@ async def _ask(
                 raise DataError(
                     f"the policy wrote nothing: {first.failed}: {first.detail} ({files.responses})"
                 )
-            texts = {place: strip_thinking(r.text) for place, r in responses.items() if r.failed in WRITTEN}
+            texts = {place: judged_text(r.text) for place, r in responses.items() if r.failed in WRITTEN}
             asked = (
                 Text(samples[row].prompt, text, samples[row].criteria)
                 for (row, _), text in texts.items()
@@ -202,7 +202,7 @@ def _calls(
             response = written.found.get(question.key)
             if response is None:
                 unwritten.append((sample.prompt, sample.criteria))
-            elif text := strip_thinking(response.text):
+            elif text := judged_text(response.text):
                 texts.append(Text(sample.prompt, text, sample.criteria))
     writing = calls_of(prompts, generation, written)
     return [writing, grade_calls(texts, grading, graded, unwritten)]

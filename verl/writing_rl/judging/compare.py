@@ -11,7 +11,7 @@ from writing_rl.judging.channel import Deadline
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.judge import Judge, Question
 from writing_rl.judging.rules import Rules
-from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.text import judged_text
 from writing_rl.judging.verdict import Outcome, Verdict, combine, outcome_of, parse_verdict
 from writing_rl.judging.vote import decide
 
@@ -87,7 +87,7 @@ async def compare(
     Raises:
         JudgeError: A judge cannot be used at all, or the budget is spent.
     """
-    text = strip_thinking(response)
+    text = judged_text(response)
     if not text:
         return Comparison(Outcome.LOSS, reason=NO_ANSWER)
     return await judge_texts(judges, rules, prompt, text, reference, criteria)

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from writing_rl.errors import Unscored
 from writing_rl.judging import prompts
+from writing_rl.judging.brackets import COMMA, GRADES, last_lines
 from writing_rl.judging.channel import Channel, Deadline
 from writing_rl.judging.chat import Answer, Messages
+from writing_rl.judging.criteria import count_criteria
 from writing_rl.judging.limits import Bill
 from writing_rl.judging.model import Model
 from writing_rl.judging.offline import score_text
 
 LOWEST, HIGHEST = 1.0, 10.0
-
-_NUMBER = r"\d{1,2}(?:\.\d{1,3})?"
-#: Commas of several scripts: a judge answers in the language of the task.
-_TOKEN = re.compile(rf"\[\[\s*({_NUMBER}(?:\s*[,，、;]\s*{_NUMBER})*)\s*\]\]")
-_COMMA = re.compile(r"[,，、;]")
-_NUMBERED = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -66,16 +61,12 @@ class GradeTemplates:
     def messages(self, question: GradeQuestion) -> Messages:
         """The chat messages that ask a question."""
         criteria = self.criteria if question.criteria is None else question.criteria
-        values = {"prompt": question.prompt, "text": question.text, "criteria": criteria.strip()}
-        messages = [{"role": "user", "content": prompts.fill(self.prompt, values)}]
-        if question.unread:
-            messages.append({"role": "assistant", "content": question.unread})
-            messages.append({"role": "user", "content": self.ask_again})
-        return messages
+        texts = {"prompt": question.prompt, "text": question.text, "criteria": criteria.strip()}
+        return prompts.messages(self.prompt, texts, question.unread, self.ask_again)
 
     def number(self, question: GradeQuestion) -> int | None:
-        """How many grades an answer must hold; None where the sample's criteria are not counted."""
-        return (len(_NUMBERED.findall(self.criteria)) or None) if question.criteria is None else None
+        """How many grades an answer must hold; None where the criteria cannot be counted."""
+        return count_criteria(self.criteria if question.criteria is None else question.criteria)
 
 
 def load_grade_templates() -> GradeTemplates:
@@ -84,11 +75,11 @@ def load_grade_templates() -> GradeTemplates:
 
 
 def parse_grades(text: str, number: int | None = None) -> tuple[float, ...] | None:
-    """Reads the grades from a judge's text.
+    """Reads the grades from a judge's text, outside of its thinking.
 
     The last line with double brackets decides, and different grades in it are none, as with verdicts: a judge
     quotes the form that it was asked for before it fills it in. So nothing earlier is read, either, where
-    that line holds no grades.
+    that line holds no grades. See `brackets` for the forms of a token.
 
     Args:
         text: The judge's whole text.
@@ -97,9 +88,9 @@ def parse_grades(text: str, number: int | None = None) -> tuple[float, ...] | No
     Returns:
         The grades, each from 1 to 10, or None where there are none, or not such ones.
     """
-    line = next((line for line in reversed(text.splitlines()) if "[[" in line), "")
-    tokens = _TOKEN.findall(line)
-    found = {tuple(float(grade) for grade in _COMMA.split(token)) for token in tokens}
+    line = next((line for line in last_lines(text) if "[[" in line), "")
+    tokens = GRADES.findall(line)
+    found = {tuple(float(grade) for grade in COMMA.split(token)) for token in tokens}
     if len(found) != 1 or len(tokens) != line.count("[["):
         return None
     grades = found.pop()
@@ -148,7 +139,7 @@ class OfflineGrader:
                 f"This is the offline judge: it measures texts and is no LLM.\n[[{grade:.3f}]]", cost_usd=0.0
             )
 
-        return await self.channel.send(measure, Bill(calls=1), deadline)
+        return await self.channel.endpoint("the offline judge").send(measure, Bill(calls=1), deadline)
 
 
 @dataclass

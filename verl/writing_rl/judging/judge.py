@@ -57,16 +57,11 @@ class Templates:
 
     def messages(self, question: Question) -> Messages:
         """The chat messages that ask a question."""
-        values = {"prompt": question.prompt, "answer_a": question.answer_a, "answer_b": question.answer_b}
-        if question.criteria is None:
-            text = prompts.fill(self.default, values)
-        else:
-            text = prompts.fill(self.with_criteria, {**values, "criteria": question.criteria})
-        messages = [{"role": "user", "content": text}]
-        if question.unread:
-            messages.append({"role": "assistant", "content": question.unread})
-            messages.append({"role": "user", "content": self.ask_again})
-        return messages
+        texts = {"prompt": question.prompt, "answer_a": question.answer_a, "answer_b": question.answer_b}
+        template = self.default
+        if question.criteria is not None:
+            template, texts["criteria"] = self.with_criteria, question.criteria
+        return prompts.messages(template, texts, question.unread, self.ask_again)
 
 
 class Judge(Protocol):

@@ -2,29 +2,70 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import runpy
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from writing_rl.errors import SettingError
+from writing_rl.judging.chat import Messages
+from writing_rl.judging.text import said
 
+_FILE = "verl/utils/reward_score/judge_prompts.py"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_MARK = "mark"
+_MARK_BYTES = 6
+#: Fixed, so that a question has the same mark in every run, and its answer is found in the cache.
+_KEY = b"writing-rl: the mark of a question"
+
+#: What is sent back in place of an answer that was all thinking.
+ALL_THINKING = "(no answer)"
+
+#: Special tokens of chat templates, as a server that hosts a judge reads them in any text: with bars as in
+#: `<|im_end|>`, those of Llama, Mistral, Gemma, InternLM, Baichuan, Kimi and MiniMax, and ends of sequences.
+_SPECIAL_TOKEN = re.compile(
+    r"<[|｜][^\s<>]{1,60}>|<[^\s<>|｜]{1,60}[|｜]>|\[\|[^\s\[\]]{1,60}\]"
+    r"|</?(?:s|bos|eos|pad|unk|mask|sep|cls|sop|eop|human|_user|_bot|_system|start_of_turn|end_of_turn|"
+    r"start_of_image|end_of_image|image|video|audio|tool_call|tool_response)>"
+    r"|<(?:unused|extra_id_|reserved_|ctrl)\d{1,6}>|<</?SYS>>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|THINK|IMG|"
+    r"gMASK|sMASK|MASK|CLS|SEP|PAD|UNK|BOS|EOS|EOT|EOD|UNUSED_TOKEN_\d{1,4})\]"
+    r"|\]~!?b[\]\[]|\[e~\[",
+    re.IGNORECASE,
+)
 
 
 def check_template(name: str, template: str, required: frozenset[str]) -> None:
     """Makes sure that a template asks for everything that a judge must see.
 
+    Says so once where a text could forge what stands around it.
+
     Raises:
         SettingError: A placeholder is missing; the message names template and placeholder.
     """
-    missing = sorted(required - set(_PLACEHOLDER.findall(template)))
-    if missing:
+    found = _PLACEHOLDER.findall(template)
+    if missing := sorted(required - set(found)):
         raise SettingError(
-            f"template {name} in verl/utils/reward_score/judge_prompts.py lacks the placeholder "
-            + ", ".join(f"{{{key}}}" for key in missing)
+            f"template {name} in {_FILE} lacks the placeholder " + ", ".join(f"{{{key}}}" for key in missing)
         )
+    placed = ["", *(key for key in found if key == _MARK or key in required), ""]
+    for before, key, after in zip(placed, placed[1:], placed[2:], strict=False):
+        if key != _MARK and (before, after) != (_MARK, _MARK):
+            _warn_of_forgery(name, key)
+            return
+
+
+@functools.cache
+def _warn_of_forgery(name: str, key: str) -> None:
+    print(
+        f"[writing-rl] warning: template {name} in {_FILE} shows {{{key}}} without {{mark}} on both sides, "
+        "so a text can forge its end: write a line such as {mark} === Text === before and after each text",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -34,6 +75,50 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     template or in a text, and a text that itself holds `{answer_b}`, stay as they are.
     """
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), template)
+
+
+def messages(template: str, texts: Mapping[str, str], unread: str, ask_again: str) -> Messages:
+    """The chat messages that ask a question about texts.
+
+    Args:
+        template: The question.
+        texts: What goes into it, by placeholder.
+        unread: The judge's earlier answer, where it holds nothing that can be read; empty at first.
+        ask_again: The answer to that.
+    """
+    values = {name: shown(text) for name, text in texts.items()}
+    values[_MARK] = mark_of(values.values())
+    asked = [{"role": "user", "content": fill(template, values)}]
+    if unread:
+        asked.append({"role": "assistant", "content": shown(said(unread)) or ALL_THINKING})
+        asked.append({"role": "user", "content": fill(ask_again, {_MARK: values[_MARK]})})
+    return asked
+
+
+def mark_of(texts: Collection[str]) -> str:
+    """What only the lines around these texts hold.
+
+    It is made of the texts themselves, so nobody can write one that holds it: a text that does gets another.
+    """
+    digest = hashlib.blake2b(digest_size=_MARK_BYTES, key=_KEY)
+    for text in texts:
+        content = text.encode("utf-8", "surrogatepass")
+        digest.update(b"%d:%s" % (len(content), content))  # so that no two lists are one
+    held = "\n".join(texts).lower()
+    while (mark := digest.hexdigest()) in held:
+        digest.update(b"!")
+    return mark
+
+
+def shown(text: str) -> str:
+    """A text as a judge is shown it: a space takes their meaning from special tokens of chat templates.
+
+    A server that hosts a judge takes `<|im_end|>` in a text for the end of the user's message, and what
+    follows for the next one. All texts of a question are treated alike.
+    """
+    if "<" not in text and "[" not in text:
+        return text  # most texts, in a tenth of the time
+    return _SPECIAL_TOKEN.sub(lambda token: f"{token[0][0]} {token[0][1:]}", text)
 
 
 def fingerprint(*templates: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 
-_TOKEN = re.compile(r"\[\[([ABC])\]\]")
+from writing_rl.judging.brackets import VERDICT, last_lines
 
 
 class Verdict(str, Enum):
@@ -63,11 +62,11 @@ class Rewards:
 
 
 def parse_verdict(text: str) -> Verdict | None:
-    """Takes the verdict from the last line that holds a `[[A]]`, `[[B]]` or `[[C]]`.
+    """Takes the verdict from the last line that holds a `[[A]]`, `[[B]]` or `[[C]]` outside of thinking.
 
     The last line decides because judges quote the format before they use it. Different tokens in that line
     are no verdict, and neither is prose: "Assistant B is clearly better." names letters but decides
-    nothing.
+    nothing. See `brackets` for the forms of a token.
 
     Args:
         text: The judge's whole answer.
@@ -75,8 +74,8 @@ def parse_verdict(text: str) -> Verdict | None:
     Returns:
         The verdict, or None where the text holds none.
     """
-    for line in reversed(text.splitlines()):
-        tokens = set(_TOKEN.findall(line))
+    for line in last_lines(text):
+        tokens = set(VERDICT.findall(line))
         if tokens:
             return Verdict(tokens.pop()) if len(tokens) == 1 else None
     return None
