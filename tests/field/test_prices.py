@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.field.endpoints import FieldServer, Request, Response, message
+from tests.field.endpoints import FieldServer, Request, Response, error, message
 from writing_rl.errors import BudgetSpent
 from writing_rl.judging.channel import Deadline
 from writing_rl.judging.chat import Answer
@@ -108,6 +108,29 @@ def test_a_budget_is_hard_after_an_answer_beyond_its_limit_of_tokens(
     # One answer at 10,001; the second and later ones are reserved with what the first has shown: 20,017.
     assert len(field_server.requests) == 1
     assert "10001.0000 of max_cost_usd=25000 after 1 calls" in str(spent.value)
+
+
+def test_a_reservation_goes_by_what_the_user_and_the_endpoint_make_of_the_request(
+    settings: JudgeSettings, field_server: FieldServer
+) -> None:
+    def behaviour(request: Request) -> Response:
+        if "max_tokens" in request.body:
+            return error(
+                400, "Unsupported parameter: 'max_tokens'.", code="unsupported_parameter", param="max_tokens"
+            )
+        return message("[[A]]")
+
+    question = len(b"x") + 16
+    # The user's limit, with a budget of thinking on top; the answer tells no usage, and so costs the most.
+    field_server.behaviours["m"] = answering(None)
+    request = {"max_completion_tokens": 20, "thinking_budget": 30}
+    (answer,) = ask(JudgeSettings(**{**vars(settings), "request": request}))
+    assert answer.cost_usd == pytest.approx(question + len(json.dumps(request)) + 50 * 200)
+    # A limit that the endpoint refuses is sent by another name, and counts as before.
+    field_server.behaviours["m"] = behaviour
+    second = ask(settings, times=2)[1]
+    assert field_server.requests[-1].body["max_completion_tokens"] == 10
+    assert second.cost_usd == pytest.approx(question + 10 * 200, rel=0.05)
 
 
 def test_the_file_of_prices_that_the_message_asks_for_is_enough(

@@ -27,6 +27,7 @@ class Counting:
 
     def __init__(self, identity: str = "fake") -> None:
         self.identity = identity
+        self.learnt: dict[str, Any] = {}
         self.calls = 0
 
     async def complete(self, messages: Messages) -> Answer:

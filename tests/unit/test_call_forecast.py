@@ -48,6 +48,13 @@ def test_an_answer_is_no_longer_than_it_may_be(table: Path) -> None:
     assert forecast.about_usd == pytest.approx(PRICE.of(1_000, 100))
 
 
+def test_the_users_parameters_of_requests_count(table: Path) -> None:
+    forecast = CallForecast("grades")
+    forecast.include(settings(table, "m", request={"max_tokens": 100, "thinking_budget": 900}))
+    forecast.add("m", QUESTION)
+    assert "at most 1,000 out" in forecast.lines()[0]
+
+
 def test_what_costs_nothing_has_no_dollars(table: Path) -> None:
     forecast = CallForecast("comparisons")
     forecast.include(settings(table, "offline"))

@@ -277,6 +277,7 @@ class FakeChat:
     def __init__(self, *says: Answer | Exception) -> None:
         self.says = iter(says)
         self.asked: list[Messages] = []
+        self.learnt: dict[str, str] = {}
 
     async def complete(self, messages: Messages) -> Answer:
         self.asked.append(messages)

@@ -113,6 +113,7 @@ def test_what_else_a_request_holds_is_reserved_for_and_thinking_only_where_it_ma
         ({"temperature": 1, "top_p": 0.9}, 2048),
         ({"max_tokens": 4096}, 4096),
         ({"max_tokens": None, "max_completion_tokens": 8000}, 8000),
+        ({"max_output_tokens": 300}, 300),
         ({"max_tokens": None}, MOST_OUTPUT_TOKENS),
         ({"max_tokens": "many"}, MOST_OUTPUT_TOKENS),
         ({"thinking_budget": 1000}, 3048),

@@ -71,8 +71,9 @@ class CallForecast:
         self._calls[model] += times
         if price is FREE:
             return
-        written = most_output_tokens({}, settings.max_tokens)
-        most = most_of(messages, written, price)
+        request = {**settings.learnt.get(model, {}), **settings.request_of(model)}
+        written = most_output_tokens(request, settings.max_tokens)
+        most = most_of(messages, written, price, request)
         read, answer = most.prompt_tokens // BYTES_A_TOKEN, min(written, self._answer_tokens)
         self._read += times * read
         self._most_written += times * written

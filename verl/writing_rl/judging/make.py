@@ -33,6 +33,7 @@ def make_channel(
         slots,
         max_retries=settings.max_retries,
         request_timeout_s=settings.request_timeout_s,
+        outage_s=settings.longest_outage_s,
         learns=learns,
     )
 
@@ -73,7 +74,14 @@ def make_models(
             models[name] = None
             continue
         chat = make_chat(name, settings, served)
-        models[name] = Model(chat, channel, max_tokens=settings.max_tokens, price=prices[name], cache=cache)
+        models[name] = Model(
+            chat,
+            channel,
+            max_tokens=settings.max_tokens,
+            price=prices[name],
+            cache=cache,
+            request=settings.request_of(name),
+        )
     return models
 
 

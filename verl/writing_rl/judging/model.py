@@ -11,7 +11,7 @@ from writing_rl.judging.cache import Cache
 from writing_rl.judging.channel import Channel, Deadline
 from writing_rl.judging.chat import Answer, Chat, Messages
 from writing_rl.judging.limits import Bill
-from writing_rl.judging.prices import Price, most_of
+from writing_rl.judging.prices import Price, most_of, most_output_tokens
 
 
 class Model:
@@ -32,24 +32,27 @@ class Model:
         Args:
             chat: Who is asked.
             channel: How.
-            max_tokens: Most tokens of an answer, for what a request can cost: see `most_output_tokens`.
+            max_tokens: Most tokens of an answer where `request` says nothing else, for what one can cost.
             price: What a token costs, or None where that is not known.
             cache: Where answers are kept.
-            request: Further fields of a request, which may cost as well.
+            request: Fields of a request that the user set, which may cost as well.
         """
         self._chat = chat
         self._endpoint = channel.endpoint(chat.description)
         self._max_tokens = max_tokens
+        self._longest = 0
         self._price = price
         self._cache = cache
-        self._request = request
+        self._request = request or {}
         self.description = chat.description
 
     async def complete(self, messages: Messages, deadline: Deadline) -> Answer:
         """The model's answer; errors as those of `Endpoint.send`."""
         if self._cache and (known := await self._cache.get(self._chat.identity, messages)):
             return replace(known, cost_usd=0.0)
-        at_most = most_of(messages, self._max_tokens, self._price, self._request)
+        request = {**self._chat.learnt, **self._request}
+        written = max(self._longest, most_output_tokens(request, self._max_tokens))
+        at_most = most_of(messages, written, self._price, request)
         answer = await self._endpoint.send(lambda: self._ask(messages, at_most), at_most, deadline)
         if self._cache:
             await self._cache.put(self._chat.identity, messages, answer)
@@ -72,7 +75,7 @@ class Model:
             # Whatever a client makes of an answer that nobody has thought of costs a comparison, not the run.
             raise Unscored("error", f"{type(error).__name__} in the judge's client") from None
         # An endpoint that goes beyond the limit it was given does so again.
-        self._max_tokens = max(self._max_tokens, answer.completion_tokens)
+        self._longest = max(self._longest, answer.completion_tokens)
         if self._price is None:
             return answer
         if not answer.prompt_tokens and not answer.completion_tokens:  # its provider does not count

@@ -28,6 +28,9 @@ MOST_OUTPUT_TOKENS = 131_072
 #: Tokens of thinking at most where DashScope is told to think and given no `thinking_budget`.
 MOST_THINKING_TOKENS = 81_920
 
+#: What providers call the most tokens that a model may write.
+OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+
 #: What an entry of a table may hold, in US dollars for a million tokens.
 RATES = ("input", "output", "cached_input", "cache_write", "thinking_output")
 
@@ -167,14 +170,10 @@ def most_output_tokens(request: Mapping[str, Any], default: int) -> int:
         request: Fields of the request that replace or remove those sent by default; null removes one.
         default: `max_tokens` without them.
     """
-    limits = [_count(request[name]) for name in ("max_completion_tokens", "max_tokens") if name in request]
+    limits = [_count(request[name]) for name in OUTPUT_LIMITS if name in request]
     known = [limit for limit in limits if limit is not None]
-    if known:
-        tokens = max(known)
-    elif "max_tokens" in request or any(limits):  # removed, and nothing in its place
-        tokens = MOST_OUTPUT_TOKENS
-    else:
-        tokens = default
+    # Removed, and nothing in its place: as much as the model can.
+    tokens = max(known) if known else MOST_OUTPUT_TOKENS if limits else default
     budgets = [
         _count(request.get("thinking_budget")),
         _count(_field(request.get("thinking"), "budget_tokens")),

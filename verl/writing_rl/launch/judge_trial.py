@@ -13,7 +13,7 @@ from writing_rl.judging.cache import CacheMode
 from writing_rl.judging.compare import Comparison, compare
 from writing_rl.judging.limits import Limits
 from writing_rl.judging.make import check_prices, close_all, make_channel, make_judges
-from writing_rl.judging.prices import Price
+from writing_rl.judging.prices import Price, most_output_tokens
 from writing_rl.launch.forecast import JudgeMeasured
 from writing_rl.settings import JudgeSettings
 
@@ -31,9 +31,10 @@ def announce(settings: JudgeSettings, samples: Sequence[Sample], count: Callable
     """
     read = [INSTRUCTIONS + sum(count(text) for text in (*_pair(sample), sample.prompt)) for sample in samples]
     prices = check_prices(settings)
+    written = {name: most_output_tokens(settings.request_of(name), settings.max_tokens) for name in prices}
     known = [
-        sum(price.at_most(tokens, settings.max_tokens) for tokens in read)
-        for price in prices.values()
+        sum(price.at_most(tokens, written[name]) for tokens in read)
+        for name, price in prices.items()
         if price is not None
     ]
     cost = f"at most ${sum(known):.2f}" if len(known) == len(prices) else "at a price that is not known"

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from writing_rl.errors import JudgeError
+from writing_rl.judging.prices import OUTPUT_LIMITS
 from writing_rl.judging.providers.failures import Reply, presentable, row_of
 from writing_rl.settings import JudgeSettings
 
 #: Names of the most tokens that a model may write; where the user sets one, ours is not sent beside it.
-LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens")
+LIMITS = OUTPUT_LIMITS
 #: Statuses of a request whose parameters are refused.
 _STATUSES = (400, 422, 500, 501)
 _CODES = r"unsupported_(?:parameter|value)|unknown_parameter|unrecognized|invalid_?parameter|extra_forbidden"
@@ -175,16 +176,3 @@ class Parameters:
             return "writing_rl.judge.request (--request)"
         name = "max_tokens" if name in LIMITS else name
         return f"writing_rl.judge.{name} (--{name})" if name in self._set else None
-
-
-def most_tokens(name: str, settings: JudgeSettings) -> int:
-    """The most tokens that a judge may write, thinking included where it has a limit of its own.
-
-    Args:
-        name: The judge's name in the settings.
-        settings: How judges are asked.
-    """
-    users = settings.request_of(name)
-    limits = [users[limit] for limit in LIMITS if isinstance(users.get(limit), int)]
-    budget = users.get("thinking_budget")
-    return max(limits, default=settings.max_tokens) + (budget if isinstance(budget, int) else 0)
