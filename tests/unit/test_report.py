@@ -29,6 +29,7 @@ from writing_rl.judging.verdict import Outcome, Verdict
 from writing_rl.report.charts_curriculum import distribution
 from writing_rl.report.charts_curves import wilson
 from writing_rl.report.collect import Folders, collect
+from writing_rl.report.contents import contents_of
 from writing_rl.report.forecast import forecast
 from writing_rl.report.headline import duration, headline, money, status
 from writing_rl.report.make import default_path, make_report
@@ -442,6 +443,27 @@ def test_the_headline_names_start_and_end(folders: Folders) -> None:
         "Judge's cost": ("–", ""),
         "Unscored comparisons": ("2.0 %", ""),
     }
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_attacks_on_the_judge_stand_beside_the_win_rate(folders: Folders, validated: bool) -> None:
+    def rate(run: str, steps: dict[int, dict[str, float]]) -> str:
+        logged(folders, run, steps)
+        found = headline(collect(run, folders, total_steps=8))
+        return next(stat.more for stat in found if stat.label.startswith("Win rate"))
+
+    key = "writing_rl/attacks/any"
+    steps = {step: {"writing_rl/win_rate": 0.5, key: step / 100} for step in range(1, 9)}
+    if validated:
+        steps[8]["val-aux/a/win/mean@1"] = 0.875
+    before = "1 validation" if validated else "no validation yet"
+    assert rate("a", steps) == f"{before}; 6.5 % of texts address the judge"
+    run = collect("a", folders, total_steps=8)
+    charts = [chart.name for chart in contents_of([run], Path(), 0.0, 3).charts]
+    assert "attacks" in charts
+    assert (
+        rate("b", {step: {n: v for n, v in of.items() if n != key} for step, of in steps.items()}) == before
+    )
 
 
 def test_the_status_says_whether_a_run_goes_on() -> None:

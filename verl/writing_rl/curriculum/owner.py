@@ -17,7 +17,7 @@ from writing_rl.curriculum.rules import Promotion
 from writing_rl.curriculum.shared_file import Found, SharedIndexFile
 from writing_rl.curriculum.state import Curriculum, Move, Saved
 from writing_rl.data.samples import SampleKeys
-from writing_rl.judging import writing
+from writing_rl.judging import attacks, writing
 from writing_rl.judging.breaker import Breaker
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.writing import Writing
@@ -128,7 +128,8 @@ class ReferenceOwner:
         for figures in (self._usage, self._texts):
             for stale in [other for other in figures if other < step]:
                 del figures[stale]
-        return {**report.metrics(), **usage.metrics(), **writing.metrics(texts)}
+        attacked = attacks.metrics([text.attacks for text in texts])
+        return {**report.metrics(), **usage.metrics(), **writing.metrics(texts), **attacked}
 
     async def begin(self, step: int, total_steps: int, saved: Saved | None = None) -> int:
         """Begins a run, once it is known where it begins; brings file, journal and curriculum together.

@@ -26,7 +26,7 @@ ALL_THINKING = "(no answer)"
 
 #: Special tokens of chat templates, as a server that hosts a judge reads them in any text: with bars as in
 #: `<|im_end|>`, those of Llama, Mistral, Gemma, InternLM, Baichuan, Kimi and MiniMax, and ends of sequences.
-_SPECIAL_TOKEN = re.compile(
+SPECIAL_TOKEN = re.compile(
     r"<[|｜][^\s<>]{1,60}>|<[^\s<>|｜]{1,60}[|｜]>|\[\|[^\s\[\]]{1,60}\]"
     r"|</?(?:s|bos|eos|pad|unk|mask|sep|cls|sop|eop|human|_user|_bot|_system|start_of_turn|end_of_turn|"
     r"start_of_image|end_of_image|image|video|audio|tool_call|tool_response)>"
@@ -118,7 +118,7 @@ def shown(text: str) -> str:
     """
     if "<" not in text and "[" not in text:
         return text  # most texts, in a tenth of the time
-    return _SPECIAL_TOKEN.sub(lambda token: f"{token[0][0]} {token[0][1:]}", text)
+    return SPECIAL_TOKEN.sub(lambda token: f"{token[0][0]} {token[0][1:]}", text)
 
 
 def fingerprint(*templates: str) -> str:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from writing_rl.judging.attacks import NONE, Attacks
+
 # Scripts that write without spaces (Chinese, Japanese), and the marks between their characters.
 _CHARACTERS, _MARKS = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff", r"\u3000-\u303f\uff01-\uff0f\uff1a-\uff20"
 _WIDE = re.compile(rf"[{_CHARACTERS}{_MARKS}]")
@@ -22,20 +24,23 @@ class Writing:
     Attributes:
         words: Its length, in words (what white space separates) or Chinese characters.
         repetition: The share of its runs of four words that it held before, from 0 to 1.
+        attacks: What it holds for its judge.
     """
 
     words: int
     repetition: float
+    attacks: Attacks = NONE
 
     @classmethod
     def of(cls, text: str) -> Writing:
         """The figures of a text."""
+        attacks = Attacks.of(text)
         text = text.lower()
         # Where the two say the same, `split` takes a tenth of the time.
         words = _WORD.findall(text) if _WIDE.search(text) else text.split()
         runs = len(words) - RUN + 1
         different = len(set(zip(*(words[first:] for first in range(RUN)), strict=False)))
-        return cls(len(words), 1 - different / runs if runs > 0 else 0.0)
+        return cls(len(words), 1 - different / runs if runs > 0 else 0.0, attacks)
 
 
 def metrics(writings: Sequence[Writing]) -> dict[str, float]:

@@ -14,7 +14,15 @@ from writing_rl.report.drawing import CURVES, Chart
 from writing_rl.report.headline import Stat, headline, status
 from writing_rl.report.run_data import Reason, Run
 from writing_rl.report.samples import Story, most_improved, stuck
-from writing_rl.report.shown_metrics import CURRICULUM, JUDGE, MEAN_REFERENCE, REWARD, TEXTS, TRAINING
+from writing_rl.report.shown_metrics import (
+    ATTACKS,
+    CURRICULUM,
+    JUDGE,
+    MEAN_REFERENCE,
+    REWARD,
+    TEXTS,
+    TRAINING,
+)
 from writing_rl.report.shown_settings import chosen, differing
 
 
@@ -162,6 +170,7 @@ def _alone(
         "progress": [
             outcomes_chart(run),
             validation_chart(runs),
+            chart_of(ATTACKS, runs),
             chart_of(REWARD, runs),
             chart_of(MEAN_REFERENCE, runs),
         ],
@@ -181,6 +190,7 @@ def _compared(runs: Sequence[Run]) -> Mapping[str, Iterable[Chart | None]]:
     return {
         "progress": [
             validation_chart(runs),
+            chart_of(ATTACKS, runs),
             chart_of(REWARD, runs),
             chart_of(MEAN_REFERENCE, runs),
             *_beside(outcomes),

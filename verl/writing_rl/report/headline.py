@@ -18,6 +18,7 @@ from writing_rl.summary import REFERENCE, REWARD
 #: Steps at both ends of a training that a noisy figure is a mean of.
 WINDOW = 5
 UNSCORED = "writing_rl/unscored_rate"
+ATTACKS = "writing_rl/attacks/any"
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,21 @@ def _validation(run: Run) -> Stat:
     label = "Win rate against the fixed reference"
     curves = validation_curves(run)
     if not curves:
-        return Stat(label, "–", more="no validation yet")
+        return Stat(label, "–", more=f"no validation yet{_attacks(run)}")
     firsts = [next(iter(curve.values())) for curve in curves.values() if curve]
     lasts = [list(curve.values())[-1] for curve in curves.values() if curve]
     times = max(len(curve) for curve in curves.values())
     sources = f"mean of {len(curves)} sources, " if len(curves) > 1 else ""
-    more = f"{sources}{times} validation{'s' if times > 1 else ''}"
+    more = f"{sources}{times} validation{'s' if times > 1 else ''}{_attacks(run)}"
     if times == 1:
         return Stat(label, share(statistics.fmean(firsts)), more=more)
     return Stat(label, share(statistics.fmean(firsts)), share(statistics.fmean(lasts)), more)
+
+
+def _attacks(run: Run) -> str:
+    """How many of the last texts address the judge, for the end of a line; empty where that is not logged."""
+    shares = list(run.series(ATTACKS).values())
+    return f"; {share(ends(shares, WINDOW)[1], exact=True)} of texts address the judge" if shares else ""
 
 
 def _reference(run: Run) -> Stat:

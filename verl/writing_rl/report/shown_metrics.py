@@ -41,6 +41,19 @@ MEAN_REFERENCE = Kind(
     "this climbs and validation does not.",
     {"writing_rl/reference_index/mean": "mean"},
 )
+ATTACKS = Kind(
+    "attacks",
+    "Texts that address the judge",
+    "Share of the policy's texts with a verdict, a marker of the judge's prompt, or words to a judge. It "
+    "should stay near zero; where it rises with the win rate, read the texts before you believe the wins.",
+    {
+        "writing_rl/attacks/any": "any",
+        "writing_rl/attacks/verdicts": "verdicts",
+        "writing_rl/attacks/markers": "markers",
+        "writing_rl/attacks/words": "words",
+    },
+    share=True,
+)
 CURRICULUM = (
     Kind(
         "promotions",

@@ -17,6 +17,7 @@ from writing_rl.judging.transcript import Transcript
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.verdict import Outcome, Verdict
 from writing_rl.report.collect import Folders
+from writing_rl.report.shown_metrics import ATTACKS
 
 #: With what makes JSON longer than a text, and letters of more than a byte.
 _WORDS = (
@@ -160,6 +161,7 @@ class _Run:
             "response_length/mean": 1200 + 500 * done + 30 * self._random.gauss(0, 1),
             "writing_rl/answer_words": 900 + 380 * done + 20 * self._random.gauss(0, 1),
             "writing_rl/answer_repetition": 0.05 - 0.02 * done + 0.004 * self._random.random(),
+            **dict.fromkeys(ATTACKS.keys, 0.01 * self._random.random()),
             "timing_s/step": 180 + 10 * self._random.random(),
             **Usage.total(self._usage).metrics(),
             **totals(self.spent),
