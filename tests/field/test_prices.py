@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.field.endpoints import FieldServer, Request, Response, error, message
+from writing_rl import preflight
+from writing_rl.curriculum.rules import Promotion
+from writing_rl.data.samples import Sample
 from writing_rl.errors import BudgetSpent
 from writing_rl.judging.channel import Deadline
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.limits import Limits
 from writing_rl.judging.make import make_channel, make_models
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.verdict import Rewards
+from writing_rl.settings import JudgeSettings, Settings
 
 #: Dollars a token that are easy to add up.
 PRICES = (
@@ -141,3 +146,23 @@ def test_the_file_of_prices_that_the_message_asks_for_is_enough(
     (answer,) = ask(settings)
     assert answer.cost_usd == pytest.approx(10e-6)
     assert json.dumps(field_server.requests[0].body["model"]) == '"m"'
+
+
+def test_the_start_says_which_price_counts_and_of_which_day(
+    field_server: FieldServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    field_server.behaviours |= dict.fromkeys(("gpt-4.1", "house"), answering(None))
+    judge = JudgeSettings(models=("gpt-4.1", "house"), base_url=field_server.url)
+    settings = Settings("index.json", str(tmp_path), judge, Rewards(), Promotion(), "middle")
+    task = ({"role": "user", "content": "Write."},)
+    preflight.check_judge(settings, Sample(1, 1, "train", task, "Write.", ("one two", "three four"), None))
+    known, unknown = (line for line in capsys.readouterr().err.splitlines() if "price of" in line)
+    assert known.startswith("[writing-rl] price of gpt-4.1: $2 a million tokens read ($0.5 from the cache), ")
+    assert re.search(
+        r"list price, as none is known of 127.0.0.1, genai-prices \S+ of 20\d\d-\d\d-\d\d\)$", known
+    )
+    assert "no price of house is known: add the line `house: {input: ..., output: ...}`" in unknown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -229,7 +230,7 @@ def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> i
 def check_judge(settings: Settings, sample: Sample) -> None:
     """Each judge answers one real question with a verdict, and there is a budget left for it."""
     for line in price_lines(settings.judge):
-        print(f"[writing-rl] {line}", flush=True)
+        print(f"[writing-rl] {line}", file=sys.stderr, flush=True)
     spent = spent_file(settings.log_dir)
     check_budget(spent, read_spent(spent), settings.judge.limits)
     for name in settings.judge.models:
