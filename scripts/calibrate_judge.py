@@ -10,7 +10,8 @@ read as it is. Pairs with an empty text are left out: they are decided without a
 
 Each pair is judged in both orders, with the judge and the instructions of the training. Verdicts go to
 --output; started again, it goes on where it stopped. --verdicts analyses such a file and asks nobody.
---report and --plot are made anew each time and replace what is there.
+--report and --plot are made anew each time and replace what is there. Exit code: 0, or 1 on errors and where
+no pair has a verdict.
 
 examples:
   export JUDGE_MODEL=qwen-plus DASHSCOPE_API_KEY=...
@@ -46,14 +47,10 @@ def main() -> None:
         if not path.parent.is_dir():
             parser.error(f"there is no folder {path.parent} for {path.name}: make it")
 
-    from writing_rl.errors import UserError
+    from writing_rl.command import told_in_a_line
 
-    try:
+    with told_in_a_line(arguments.output or arguments.verdicts, "What was judged is kept."):
         calibrate(arguments)
-    except UserError as error:
-        sys.exit(f"Error: {error}")
-    except OSError as error:
-        sys.exit(f"Error: {error.filename or arguments.output}: {error.strerror}")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -97,6 +94,8 @@ def calibrate(arguments: argparse.Namespace) -> None:
     from writing_rl.calibration.labelled import read_labelled, sample
     from writing_rl.calibration.order_verdicts import read_order_verdicts
     from writing_rl.calibration.report import calibrate_on
+    from writing_rl.command import say
+    from writing_rl.errors import JudgeError
 
     labelled = read_labelled(arguments.input)
     usable = [one for one in labelled if one.needs_judge]
@@ -108,13 +107,16 @@ def calibrate(arguments: argparse.Namespace) -> None:
     asked = Requirements(**{field.name: getattr(arguments, field.name) for field in fields(Requirements)})
     empty = len(labelled) - len(usable)
     found = calibrate_on(arguments.input.name, chosen, verdicts, asked, empty=empty, seed=arguments.seed)
-    print(found.plain())
+    say(found.plain())
     if arguments.report:
         arguments.report.write_text(found.markdown(), encoding="utf-8")
     if arguments.plot:
         from writing_rl.calibration.plot import draw
 
         draw(arguments.plot, found.title, found.figures, asked)
+    judged = [verdicts[one.pair.id] for one in chosen if one.pair.id in verdicts]
+    if judged and all(one.given is None and one.swapped is None for one in judged):
+        raise JudgeError("no pair got a verdict, in neither order: see the reasons in the file of verdicts")
 
 
 async def judge(arguments: argparse.Namespace, pairs: list[Pair], known: list[Pair]) -> None:

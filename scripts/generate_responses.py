@@ -12,7 +12,7 @@ criteria, source and system; a training set (train.parquet) will do as well. Mod
 
 The output, JSON lines, is what scripts/prepare_data.py reads. Started again with the same output, the script
 goes on where it stopped and pays for nothing twice; models and prompts may be added. How the lines were made
-stands beside them in NAME.made.json.
+stands beside them in NAME.made.json. Exit code: 0, or 1 on errors and where there is not a single response.
 
 examples:
   python scripts/generate_responses.py prompts.jsonl --models gpt-4.1-mini,gpt-4.1 --max_cost_usd 5
@@ -82,9 +82,18 @@ def make_parser() -> argparse.ArgumentParser:
 
 async def generate_file(arguments: argparse.Namespace) -> None:
     """Has written what is not written yet, and says what came of all of it."""
-    from writing_rl.data.generate import Generation, calls_of, count_prompts, generate, summary
+    from writing_rl.command import say
+    from writing_rl.data.generate import (
+        Generation,
+        calls_of,
+        count_prompts,
+        generate,
+        nothing_written,
+        summary,
+    )
     from writing_rl.data.prompt_files import read_prompts
     from writing_rl.data.writers import parse_writers
+    from writing_rl.errors import DataError
     from writing_rl.judging.call_forecast import announce
     from writing_rl.judging.make import make_channel
     from writing_rl.judging.options import asking_settings
@@ -106,7 +115,7 @@ async def generate_file(arguments: argparse.Namespace) -> None:
     )
     prompts = read_prompts(arguments.input, arguments.prompt_column)
     with generation.stage(arguments.output, [arguments.input]) as stage:
-        print(
+        say(
             f"{len(prompts):,} prompts, {count_prompts(prompts, generation):,} responses in all; "
             f"{len(stage.found):,} answers are there already",
             file=sys.stderr,
@@ -115,8 +124,10 @@ async def generate_file(arguments: argparse.Namespace) -> None:
         try:
             await generate(prompts, generation, make_channel(settings, learns=False), stage)
         finally:
-            print(summary(prompts, generation, stage, arguments.output))
-    print(f"Next: python scripts/prepare_data.py {shlex.quote(str(arguments.output))} --scores grade")
+            say(summary(prompts, generation, stage, arguments.output))
+        if why := nothing_written(stage.found.values()):
+            raise DataError(f"no response could be had; the last: {why} ({arguments.output})")
+    say(f"Next: python scripts/prepare_data.py {shlex.quote(str(arguments.output))} --scores grade")
 
 
 if __name__ == "__main__":

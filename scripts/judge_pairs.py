@@ -6,7 +6,7 @@ out:  {"id": 1, "verdict": "A", "reason": null, ...}
 
 The criteria may be left out. A verdict is A, B, C (a tie) or null (unscored, with the reason).
 
-Started again, it goes on where it stopped.
+Started again, it goes on where it stopped. Exit code: 0, or 1 on errors and where no pair has a verdict.
 
 examples:
   export JUDGE_MODEL=qwen-plus DASHSCOPE_API_KEY=...
@@ -29,7 +29,7 @@ from project_python import run_in_project
 
 
 def main() -> None:
-    from writing_rl.errors import UserError
+    from writing_rl.command import told_in_a_line
     from writing_rl.judging.options import add_judge_options
 
     parser = argparse.ArgumentParser(
@@ -48,18 +48,15 @@ def main() -> None:
     add_judge_options(parser)
     arguments = parser.parse_args()
 
-    try:
+    with told_in_a_line(arguments.output, "What was judged is kept; the same command goes on."):
         asyncio.run(judge_file(arguments))
-    except UserError as error:
-        sys.exit(f"Error: {error}")
-    except OSError as error:
-        sys.exit(f"Error: {error.filename or arguments.output}: {error.strerror}")
 
 
 async def judge_file(arguments: argparse.Namespace) -> None:
     """Judges what is not judged yet, and says what came of all of it."""
     from tqdm import tqdm
 
+    from writing_rl.command import say
     from writing_rl.judging.asking import as_answered
     from writing_rl.judging.call_forecast import announce, of_pairs
     from writing_rl.judging.judge import load_templates
@@ -75,7 +72,7 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     judges = make_judges(settings, templates, make_channel(settings))
     done = judged_ids(arguments.output, pairs, retry_unscored=arguments.retry_unscored)
     left = [pair for pair in pairs if pair.id not in done]
-    print(f"Judge: {describe(judges)}; {len(pairs)} pairs, {len(done)} judged before", file=sys.stderr)
+    say(f"Judge: {describe(judges)}; {len(pairs)} pairs, {len(done)} judged before", file=sys.stderr)
     announce([of_pairs(left, settings, templates, len(strategy.policy_slots))], settings.limits)
     compare = functools.partial(judge_pair, judges, rules=settings.rules)
     cost = 0.0
@@ -97,18 +94,31 @@ async def judge_file(arguments: argparse.Namespace) -> None:
 
 
 def summarize(path: Path) -> None:
-    """Prints what a file of verdicts holds."""
+    """Prints what a file of verdicts holds.
+
+    Raises:
+        JudgeError: There is no verdict in it.
+    """
+    from writing_rl.command import say
+    from writing_rl.errors import JudgeError
+
     entries = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     verdicts = Counter(entry["verdict"] or "unscored" for entry in entries)
     counts = ", ".join(f"{name} {verdicts[name]}" for name in ("A", "B", "C", "unscored"))
     reasons = Counter(entry["reason"] for entry in entries if entry["verdict"] is None)
-    print(f"{path}: {counts}" + (f" ({dict(reasons)})" if reasons else ""))
+    say(f"{path}: {counts}" + (f" ({dict(reasons)})" if reasons else ""))
     calls, read, written = (
         sum(entry[name] for entry in entries) for name in ("calls", "prompt_tokens", "completion_tokens")
     )
     costs = [entry.get("cost_usd") for entry in entries]
     cost = "of unknown price" if None in costs else f"{sum(costs):.4f} USD"
-    print(f"{calls} calls, {read:,} tokens read and {written:,} written by the judge, {cost}")
+    say(f"{calls} calls, {read:,} tokens read and {written:,} written by the judge, {cost}")
+    if entries and verdicts["unscored"] == len(entries):
+        last = entries[-1]
+        detail = f": {last['detail']}" if last.get("detail") else ""
+        raise JudgeError(
+            f"no pair got a verdict; the last: {last['reason']}{detail} (--retry_unscored judges them again)"
+        )
 
 
 if __name__ == "__main__":

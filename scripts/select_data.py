@@ -44,7 +44,7 @@ def main() -> None:
     if arguments.by == "random" and arguments.above is not None:
         parser.error("--above is a threshold on the margin and --by random ignores margins: use one of them")
 
-    from writing_rl.command import told_in_a_line
+    from writing_rl.command import say, told_in_a_line
     from writing_rl.data.policy import PolicyFiles, score_policy
     from writing_rl.data.select import By, Rule
     from writing_rl.data.select_run import Files, select
@@ -62,8 +62,8 @@ def main() -> None:
         files = Files(arguments.data, arguments.policy or beside.scores, arguments.out)
         if arguments.policy_model:
             files.check(force=arguments.force)
-            print(score_policy(arguments.data, beside, policy_of(arguments)), end="\n\n")
-        print(select(files, rule, skip_unscored=arguments.skip_unscored, force=arguments.force))
+            say(score_policy(arguments.data, beside, policy_of(arguments)), end="\n\n")
+        say(select(files, rule, skip_unscored=arguments.skip_unscored, force=arguments.force))
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from writing_rl.data.fields import shown
 from writing_rl.errors import DataError
 from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.pairs import Pair
-from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.text import judged_text
 from writing_rl.judging.verdict import Verdict
 
 
@@ -76,7 +77,7 @@ class LabelledPair:
     @property
     def lengths(self) -> tuple[int, int]:
         """Characters of the two texts as the judge sees them."""
-        return len(strip_thinking(self.pair.response_a)), len(strip_thinking(self.pair.response_b))
+        return len(judged_text(self.pair.response_a)), len(judged_text(self.pair.response_b))
 
     @property
     def needs_judge(self) -> bool:
@@ -115,7 +116,9 @@ def read_labelled(path: Path) -> list[LabelledPair]:
         place = f"{path}, line {number}"
         labelled = _labelled(place, number, entry)
         if labelled.pair.id in found:
-            raise DataError(f"{place}: the id {labelled.pair.id!r} was there before: give each pair its own")
+            raise DataError(
+                f"{place}: the id {shown(labelled.pair.id)} was there before: give each pair its own"
+            )
         found[labelled.pair.id] = labelled
     if not found:
         raise DataError(f"{path} holds no pairs: name a file with one JSON object a line")
@@ -141,9 +144,9 @@ def _labelled(place: str, number: int, entry: Mapping[str, Any]) -> LabelledPair
     form = FORMS[key]
     id, criteria = entry.get("id", number), entry.get("criteria")
     if not isinstance(id, str | int) or isinstance(id, bool):
-        raise DataError(f"{place}: 'id' is {id!r}, it must be a text or a whole number")
+        raise DataError(f"{place}: 'id' is {shown(id)}, it must be a text or a whole number")
     if not isinstance(criteria, str | None):
-        raise DataError(f"{place}: 'criteria' is {criteria!r}, it must be a text")
+        raise DataError(f"{place}: 'criteria' is {shown(criteria)}, it must be a text")
     parts = [_text(place, entry, name, form) for name in form.prompt]
     pair = Pair(
         id=id,
@@ -166,13 +169,13 @@ def _text(place: str, entry: Mapping[str, Any], name: str, form: Form) -> str:
     if form.loose and isinstance(value, bool | int | float):
         return str(value)
     if not isinstance(value, str):
-        raise DataError(f"{place}: {name!r} is {value!r}, it must be a text")
+        raise DataError(f"{place}: {name!r} is {shown(value)}, it must be a text")
     return value
 
 
 def _votes(place: str, form: Form, values: Any) -> tuple[Verdict, ...]:
     if not isinstance(values, list) or not values:
-        raise DataError(f"{place} is {values!r}, it must be a list with a label of each person")
+        raise DataError(f"{place} is {shown(values)}, it must be a list with a label of each person")
     return tuple(_vote(place, form, value) for value in values)
 
 
@@ -180,4 +183,4 @@ def _vote(place: str, form: Form, value: Any) -> Verdict:
     # Values of any kind may stand there, lists and `true` included, which equals 1.
     if isinstance(value, str | int) and not isinstance(value, bool) and value in form.votes:
         return form.votes[value]
-    raise DataError(f"{place} holds {value!r}, it must be one of {', '.join(map(str, form.votes))}")
+    raise DataError(f"{place} holds {shown(value)}, it must be one of {', '.join(map(str, form.votes))}")

@@ -46,10 +46,12 @@ class ChatTemplate:
     Attributes:
         tokenizer: The policy's, with its template.
         arguments: What else the template is told, such as `enable_thinking`.
+        setting: What names another template, for messages.
     """
 
     tokenizer: Any
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    setting: str = CUSTOM
 
     @classmethod
     def make(
@@ -59,6 +61,7 @@ class ChatTemplate:
         custom: str | None = None,
         *,
         model: str = "the model",
+        setting: str = CUSTOM,
     ) -> ChatTemplate:
         """Checks what can be checked without a chat.
 
@@ -67,6 +70,7 @@ class ChatTemplate:
             arguments: What else the template is told.
             custom: A template in place of the tokenizer's.
             model: Whose tokenizer it is, for messages.
+            setting: What names another template, for messages.
 
         Raises:
             SettingError: There is no template, or the arguments cannot be given.
@@ -77,16 +81,16 @@ class ChatTemplate:
         if custom is not None:
             if "{" not in custom:
                 raise SettingError(
-                    f"{CUSTOM} is '{printable(custom, 80)}', which is no template: set it to the template's "
+                    f"{setting} is '{printable(custom, 80)}', which is no template: set it to the template's "
                     "text, such as the content of a file chat_template.jinja"
                 )
             tokenizer.chat_template = custom
         if not tokenizer.chat_template and "chat_template" not in arguments:
             raise SettingError(
                 f"the tokenizer of {model} has no chat template: use a model that was trained on chats, put "
-                f"its chat_template.jinja beside the tokenizer, or set {CUSTOM}"
+                f"its chat_template.jinja beside the tokenizer, or set {setting}"
             )
-        return cls(tokenizer, arguments)
+        return cls(tokenizer, arguments, setting)
 
     def text(self, messages: Chat) -> str:
         """The text that the policy goes on from; fails as the template does."""
@@ -107,27 +111,37 @@ class ChatTemplate:
             yield from count_tokens(self.tokenizer, self._texts(chats, path))
             return
         for row, messages in enumerate(chats):
-            self._text_of_row(messages, path, row)
+            self.render(messages, f"{path}, row {row}")
             yield len(self._apply(messages, tokenize=True))
 
     def _texts(self, chats: Iterable[Chat], path: str | Path) -> Iterator[str]:
-        return (self._text_of_row(messages, path, row) for row, messages in enumerate(chats))
+        for row, messages in enumerate(chats):
+            text = self.render(messages, f"{path}, row {row}")
+            if row == 0 and self._is_deaf(messages, text):
+                raise DataError(
+                    f"{path}, row 0: the tokenizer's chat template leaves the user's message out: set "
+                    f"{self.setting} to a template that has it, or use another model"
+                )
+            yield text
 
-    def _text_of_row(self, messages: Chat, path: str | Path, row: int) -> str:
+    def render(self, messages: Chat, place: str) -> str:
+        """The text that the policy goes on from.
+
+        Args:
+            messages: The chat.
+            place: Where it is from, for messages.
+
+        Raises:
+            DataError: The template does not take it.
+        """
         try:
-            text = self.text(messages)
+            return self.text(messages)
         except Exception as error:  # a template is a program, and refuses a chat in its own words
             reason = printable(" ".join(str(error).split()), 200)
             raise DataError(
-                f"{path}, row {row}: the tokenizer's chat template does not take the prompt ({reason}): "
+                f"{place}: the tokenizer's chat template does not take the prompt ({reason}): "
                 f"{self._remedy(messages)}"
             ) from error
-        if row == 0 and self._is_deaf(messages, text):
-            raise DataError(
-                f"{path}, row 0: the tokenizer's chat template leaves the user's message out: set "
-                f"{CUSTOM} to a template that has it, or use another model"
-            )
-        return text
 
     def _apply(self, messages: Chat, *, tokenize: bool) -> Any:
         chat = [dict(message) for message in messages]
@@ -148,8 +162,8 @@ class ChatTemplate:
                 pass
             else:
                 return (
-                    "it takes it without the system message, so leave that out (scripts/prepare_data.py "
-                    f"--system '' writes none), or set {CUSTOM}"
+                    "it takes it without the system message, so leave that out (--system '' where the data "
+                    f"is made), or set {self.setting}"
                 )
         return "change its messages, or use another model"
 

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ from typing import Any
 from writing_rl.data.asking import ask_for, billed
 from writing_rl.data.prompt_files import Prompt
 from writing_rl.data.stage_file import StageFile
-from writing_rl.data.writers import Writer, opened
+from writing_rl.data.writers import Writer, chat_template_of, opened
 from writing_rl.errors import Unscored
 from writing_rl.judging.call_forecast import TEXT_TOKENS, CallForecast
 from writing_rl.judging.channel import Channel, Deadline
 from writing_rl.judging.chat import Messages
 from writing_rl.judging.model import Model
+from writing_rl.redact import printable
 from writing_rl.settings import JudgeSettings
 
 #: The system message of prompts without one of their own, here and in the training set.
@@ -133,6 +134,8 @@ async def generate(
         }
         if questions.keys() <= stage.found.keys():
             continue
+        for writer in writers:
+            check_chats(writer, generation.vllm_arguments, questions.values())
         with contextlib.ExitStack() as stack:
             models = {
                 writer.name: stack.enter_context(
@@ -213,6 +216,29 @@ def _messages(prompt: Prompt, system: str) -> Messages:
     message = prompt.remarks.get("system", system)
     chat = [{"role": "system", "content": message}] if message.strip() else []
     return [*chat, {"role": "user", "content": prompt.prompt}]
+
+
+def check_chats(writer: Writer, vllm_arguments: Sequence[str], questions: Iterable[Question]) -> None:
+    """A checkpoint's chat template takes the prompts; vLLM would refuse them one by one.
+
+    Raises:
+        SettingError: There is no template.
+        DataError: It does not take a prompt; the message shows its beginning.
+    """
+    template = chat_template_of(writer, vllm_arguments)
+    if template is not None:
+        for question in questions:
+            if question.model == writer.name:
+                template.render(question.messages, f"the prompt '{printable(question.prompt.prompt, 60)}'")
+
+
+def nothing_written(found: Iterable[Response]) -> str:
+    """Why there is not a single text; empty where there is one, or where nothing was asked for."""
+    last = None
+    for last in found:
+        if not last.failed:
+            return ""
+    return f"{last.failed}{': ' + last.detail if last.detail else ''}" if last else ""
 
 
 async def _write(question: Question, model: Model, deadline_s: float) -> dict[str, Any]:

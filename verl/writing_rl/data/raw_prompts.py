@@ -18,7 +18,7 @@ from typing import Any
 from writing_rl.data.fields import optional_text, shown, text_of
 from writing_rl.errors import DataError
 from writing_rl.json_lines import read_json_lines
-from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.text import judged_text
 
 #: What a line may say about a prompt besides the prompt and its responses.
 REMARKS = ("criteria", "source", "system")
@@ -165,8 +165,8 @@ def _responses(entry: Mapping[str, Any], place: str) -> list[Response]:
     for position, response in enumerate(entry["responses"]):
         where = f"{place}, response {position + 1}"
         if not isinstance(response, dict):
-            raise DataError(f"{where} is {response!r:.80}, it must be an object with a 'text'")
-        text = strip_thinking(text_of(response, "text", where))
+            raise DataError(f"{where} is {shown(response)}, it must be an object with a 'text'")
+        text = judged_text(text_of(response, "text", where))
         model = optional_text(response, "model", where)
         truncated = all_truncated or _truncated(response, where)
         responses.append(Response(text, model, _score(response.get("score"), where), place, truncated))

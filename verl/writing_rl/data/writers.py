@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from writing_rl.data.chat_template import ChatTemplate, load_tokenizer
 from writing_rl.errors import SettingError
 from writing_rl.judging.address import check_address
 from writing_rl.judging.channel import Channel
@@ -94,6 +95,31 @@ def placed_together(writers: Sequence[Writer], vllm_arguments: Sequence[str] = (
     checkpoints = [writer.checkpoint for writer in writers if writer.checkpoint is not None]
     places = iter(placements(checkpoints, vllm_arguments) if checkpoints else [])
     return [next(places) if writer.checkpoint is not None else None for writer in writers]
+
+
+def chat_template_of(writer: Writer, vllm_arguments: Sequence[str] = ()) -> ChatTemplate | None:
+    """The chat template of a checkpoint that vLLM serves.
+
+    Args:
+        writer: Any writer.
+        vllm_arguments: More of `vllm serve`'s options.
+
+    Returns:
+        None where it is not known here: of an endpoint, of a template or tokenizer that vLLM is told of, and
+        of a tokenizer that only vLLM can load.
+
+    Raises:
+        SettingError: The tokenizer has none.
+    """
+    told = ("--chat-template", "--tokenizer", "--config")
+    if writer.checkpoint is None or any(argument.startswith(told) for argument in vllm_arguments):
+        return None
+    try:
+        tokenizer = load_tokenizer(writer.checkpoint, "--models")
+    except SettingError:
+        return None
+    setting = "--vllm_args='--chat-template FILE'"
+    return ChatTemplate.make(tokenizer, model=writer.name, setting=setting)
 
 
 def _host(address: str | None) -> str | None:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from writing_rl.data.fields import shown
 from writing_rl.errors import DataError
 from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.compare import NO_ANSWER, Comparison, judge_texts
 from writing_rl.judging.judge import Judge
 from writing_rl.judging.rules import Rules
-from writing_rl.judging.text import strip_thinking
+from writing_rl.judging.text import judged_text
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.verdict import Outcome, Verdict
 
@@ -52,15 +53,17 @@ def read_pairs(path: Path) -> list[Pair]:
                 raise DataError(f"{place} lacks {name!r}")
             kinds = (str, int) if name == "id" else (str,)
             if not isinstance(entry[name], kinds) or isinstance(entry[name], bool):
-                raise DataError(f"{place}: {name!r} is {entry[name]!r}, it must be a text")
+                raise DataError(f"{place}: {name!r} is {shown(entry[name])}, it must be a text")
         if not isinstance(entry.get("criteria"), str | None):
-            raise DataError(f"{place}: 'criteria' is {entry['criteria']!r}, it must be a text")
+            raise DataError(f"{place}: 'criteria' is {shown(entry['criteria'])}, it must be a text")
         pair = Pair(
             entry["id"], entry["prompt"], entry["response_a"], entry["response_b"], entry.get("criteria")
         )
         if pair.id in pairs:
-            raise DataError(f"{place}: the id {pair.id!r} was there before")
+            raise DataError(f"{place}: the id {shown(pair.id)} was there before")
         pairs[pair.id] = pair
+    if not pairs:
+        raise DataError(f"{path} holds no pairs: name a file with one JSON object a line")
     return list(pairs.values())
 
 
@@ -89,7 +92,7 @@ def judged_ids(path: Path, pairs: Iterable[Pair], *, retry_unscored: bool = Fals
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path}, line {number} is no verdict: name another --output") from None
         if id not in known:
-            raise DataError(f"{path}, line {number}: no pair has the id {id!r}: name another --output")
+            raise DataError(f"{path}, line {number}: no pair has the id {shown(id)}: name another --output")
         if verdict is None and retry_unscored:
             continue
         kept.append(line)
@@ -103,7 +106,7 @@ def judged_ids(path: Path, pairs: Iterable[Pair], *, retry_unscored: bool = Fals
 
 async def judge_pair(judges: Sequence[Judge], pair: Pair, rules: Rules) -> Comparison:
     """Compares one pair. The thinking part of each response is removed, and an empty response loses."""
-    first, second = strip_thinking(pair.response_a), strip_thinking(pair.response_b)
+    first, second = judged_text(pair.response_a), judged_text(pair.response_b)
     if first and second:
         return await judge_texts(judges, rules, pair.prompt, first, second, pair.criteria)
     outcome = Outcome.WIN if first else Outcome.LOSS if second else Outcome.TIE
