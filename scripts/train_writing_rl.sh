@@ -119,6 +119,12 @@ main() {
   mkdir -p "$logs"
   echo "Training $BASE_MODEL as $EXPERIMENT_NAME on the ${PROFILE:-$kind} (log: $log)"
 
+  # Texts of data, models and providers come through without what a terminal would obey, but for colours: not as
+  # control characters of ASCII (with ESC, where it begins no colour), and not as those of Unicode (C1).
+  plain() {
+    LC_ALL=C sed -u -E -e 's/\x01//g; s/\x1b\[([0-9;]*m)/\x01\1/g; s/[\x00\x02-\x08\x0b\x0c\x0e-\x1f\x7f]//g' \
+      -e 's/\xc2[\x80-\x9f]//g; s/\x01/\x1b[/g'
+  }
   # Everything goes to the log; the terminal shows the lines of ours, without Ray's prefix, and errors.
   show() {
     if [ -n "$VERBOSE" ]; then cat; else
@@ -126,7 +132,7 @@ main() {
     fi
   }
   set +e
-  "$python" "${command[@]}" 2>&1 | tee "$log" | show
+  "$python" "${command[@]}" 2>&1 | plain | tee "$log" | show
   status=${PIPESTATUS[0]}
   set -e
   if [ "$status" -ne 0 ]; then

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from writing_rl.command import say
 from writing_rl.data.writers import Writer, parse_writers
 from writing_rl.errors import SettingError
 from writing_rl.export import NOTE, as_writer, base_model_of, export, find_checkpoint
@@ -53,7 +54,7 @@ def of_experiment(
     second = _one(base or as_writer(known or ""), "--base")
     out = checkpoint.default_out
     if not out.exists():
-        print(f"Exporting {checkpoint.actor} to {out}", file=sys.stderr)
+        say(f"Exporting {checkpoint.actor} to {out}", file=sys.stderr)
         export(checkpoint, out, known)
     elif not (out / NOTE).is_file():
         raise SettingError(f"{out} is there and was not exported by this project: compare it with --model")

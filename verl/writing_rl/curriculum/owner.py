@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from writing_rl.batches import Batches
+from writing_rl.command import say
 from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.journal import Journal
 from writing_rl.curriculum.lock import RunLock
@@ -175,13 +176,10 @@ class ReferenceOwner:
         """Takes up what others made of the file, also while we write it."""
         while found and self._file is not None:
             if found.fault:
-                print(f"[writing-rl] {found.fault}. The run goes on with its last good state.", flush=True)
+                say(f"[writing-rl] {found.fault}. The run goes on with its last good state.")
             moves = self._curriculum.edit(found.edits)
             if moves:
-                print(
-                    f"[writing-rl] by hand in {self._path}, from step {step + 1} on: {_named(moves)}",
-                    flush=True,
-                )
+                say(f"[writing-rl] by hand in {self._path}, from step {step + 1} on: {_named(moves)}")
                 await asyncio.to_thread(self._journal.append, step, moves)
             found = await asyncio.to_thread(self._file.write, moves)
 

@@ -17,6 +17,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
 
 from verl.utils import tensordict_utils as tu
+from writing_rl.command import say
 from writing_rl.curriculum.beginning import beginning
 from writing_rl.curriculum.index_file import read_index
 from writing_rl.curriculum.messages import REFERENCE_COLUMN, Row
@@ -108,7 +109,7 @@ class WritingTrainer(PPOTrainerSync):
         except NothingScored as nothing:
             tq.kv_clear(keys=nothing.batch.keys, partition_id=nothing.batch.partition_id)
             self._end_if_stopped()
-            print(f"[writing-rl] validation: nothing could be scored ({nothing})", flush=True)
+            say(f"[writing-rl] validation: nothing could be scored ({nothing})")
             return {"writing_rl/validation_unscored_rate": 1.0}
 
     def _step_once(self, metrics: dict, timing_raw: dict, sample_batch_size: int) -> KVBatchMeta:
@@ -118,7 +119,7 @@ class WritingTrainer(PPOTrainerSync):
         except NothingScored as nothing:
             self._learnt = False
             self.on_sample_end()
-            print(f"[writing-rl] step {self.global_steps}: nothing to learn from ({nothing})", flush=True)
+            say(f"[writing-rl] step {self.global_steps}: nothing to learn from ({nothing})")
             return nothing.batch
 
     def on_step_begin(self) -> None:
@@ -227,4 +228,4 @@ class WritingTrainer(PPOTrainerSync):
         moved = ray.get(self.owner.begin.remote(self.global_steps, self.total_training_steps, self._saved))
         if self._saved is not None:
             elsewhere = f"; the index file had {moved} samples elsewhere" if moved else ""
-            print(f"[writing-rl] the curriculum goes on from {self._resumed}{elsewhere}", flush=True)
+            say(f"[writing-rl] the curriculum goes on from {self._resumed}{elsewhere}")
