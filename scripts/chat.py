@@ -113,7 +113,7 @@ def chat(arguments: argparse.Namespace) -> None:
     from writing_rl.data.generate import Generation
     from writing_rl.data.prompt_files import Prompt, read_prompts
     from writing_rl.errors import SettingError
-    from writing_rl.judging.options import asking_settings
+    from writing_rl.judging.options import asking_settings, own_parameters
     from writing_rl.judging.verdict import Strategy
     from writing_rl.settings import model_names
 
@@ -138,6 +138,7 @@ def chat(arguments: argparse.Namespace) -> None:
         asking,
         temperature=arguments.temperature,
         max_tokens=arguments.max_tokens or longest_text(writers),
+        own=own_parameters(temperature=(arguments.temperature, 0.7), max_tokens=(arguments.max_tokens, None)),
         request_timeout_s=arguments.timeout_s,
         deadline_s=2 * arguments.timeout_s,
     )

@@ -96,12 +96,13 @@ async def generate_file(arguments: argparse.Namespace) -> None:
     from writing_rl.errors import DataError
     from writing_rl.judging.call_forecast import announce
     from writing_rl.judging.make import make_channel
-    from writing_rl.judging.options import asking_settings
+    from writing_rl.judging.options import asking_settings, own_parameters
 
     settings = replace(
         asking_settings(arguments),
         temperature=arguments.temperature,
         max_tokens=arguments.max_tokens,
+        own=own_parameters(temperature=(arguments.temperature, 0.7), max_tokens=(arguments.max_tokens, 4096)),
         request_timeout_s=arguments.timeout_s,
         deadline_s=2 * arguments.timeout_s,
     )

@@ -114,7 +114,7 @@ def policy_of(arguments: argparse.Namespace) -> Policy:
     from writing_rl.data.policy import Policy
     from writing_rl.data.writers import parse_writers
     from writing_rl.errors import SettingError
-    from writing_rl.judging.options import asking_settings
+    from writing_rl.judging.options import asking_settings, own_parameters
 
     writers = parse_writers(arguments.policy_model)
     if len(writers) > 1:
@@ -123,6 +123,9 @@ def policy_of(arguments: argparse.Namespace) -> Policy:
         asking_settings(arguments),
         temperature=arguments.policy_temperature,
         max_tokens=arguments.policy_max_tokens,
+        own=own_parameters(
+            temperature=(arguments.policy_temperature, 1.0), max_tokens=(arguments.policy_max_tokens, 4096)
+        ),
         request_timeout_s=900,
         deadline_s=1800,
     )

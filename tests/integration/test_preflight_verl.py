@@ -27,14 +27,14 @@ def settings(model: str, url: str | None = None) -> Settings:
 
 
 def test_the_offline_judge_passes(capsys: pytest.CaptureFixture[str]) -> None:
-    preflight.check_judge(settings("offline"), SAMPLE)
+    preflight.check_judge(settings("offline"), [SAMPLE])
     assert capsys.readouterr().out.startswith("[writing-rl] judge: the offline judge")
 
 
 def test_a_judge_with_a_verdict_passes_and_was_asked_with_the_shipped_template(
     judge_server: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    preflight.check_judge(settings("judge-1", judge_server.url), SAMPLE)
+    preflight.check_judge(settings("judge-1", judge_server.url), [SAMPLE])
     assert capsys.readouterr().out == "[writing-rl] judge: judge-1 at 127.0.0.1\n"
     (request,) = judge_server.requests
     assert "You are an experienced editor." in request["messages"][0]["content"]
@@ -43,7 +43,7 @@ def test_a_judge_with_a_verdict_passes_and_was_asked_with_the_shipped_template(
 def test_a_judge_without_a_verdict_is_refused(judge_server: Any, reply: Any) -> None:
     judge_server.replies = [reply("Assistant B is clearly better.")]
     with pytest.raises(JudgeError) as error:
-        preflight.check_judge(settings("judge-1", judge_server.url), SAMPLE)
+        preflight.check_judge(settings("judge-1", judge_server.url), [SAMPLE])
     message = str(error.value)
     assert "without a verdict" in message
     assert "Assistant B is clearly better." in message
@@ -56,7 +56,7 @@ def test_a_wrong_key_names_its_variable_and_not_itself(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
     judge_server.replies = [reply(status=401)]
     with pytest.raises(JudgeError, match="OPENAI_API_KEY") as error:
-        preflight.check_judge(settings("judge-1", judge_server.url), SAMPLE)
+        preflight.check_judge(settings("judge-1", judge_server.url), [SAMPLE])
     assert "sk-wrong" not in str(error.value)
     assert judge_server.keys == ["Bearer sk-wrong"]
 
@@ -66,7 +66,7 @@ def test_a_judge_that_nobody_serves_is_named() -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
         with pytest.raises(JudgeError, match="OPENAI_BASE_URL"):
-            preflight.check_judge(settings("judge-1", url), SAMPLE)
+            preflight.check_judge(settings("judge-1", url), [SAMPLE])
 
 
 def test_verl_has_loaded_our_plugin() -> None:

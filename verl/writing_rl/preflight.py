@@ -6,8 +6,10 @@ import asyncio
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -19,9 +21,11 @@ from writing_rl.data.samples import Sample, read_samples, sample_keys
 from writing_rl.errors import JudgeError, SettingError, SetupError
 from writing_rl.experiment import check_experiment
 from writing_rl.judging.cache import CacheMode
-from writing_rl.judging.compare import compare
+from writing_rl.judging.compare import Comparison, compare
+from writing_rl.judging.judge import ModelJudge
 from writing_rl.judging.limits import Limits
 from writing_rl.judging.make import close_all, describe, make_channel, make_judges, price_lines
+from writing_rl.judging.prices import most_output_tokens
 from writing_rl.judging.providers import provider_of
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.spent import check_budget, read_spent, spent_file
@@ -49,10 +53,20 @@ MODELS = {
 }
 #: What to do where the judge does not answer the test question, by the reason.
 REMEDIES = {
-    "truncated": "raise writing_rl.judge.max_tokens",
-    "content_filter": "use another JUDGE_MODEL, or look at the first sample of the test set",
-    "refusal": "use another JUDGE_MODEL",
+    "content_filter": "use another JUDGE_MODEL, or look at {rows}",
+    "firewall": "use another JUDGE_MODEL or OPENAI_BASE_URL, or look at {rows}",
+    "refusal": "use another JUDGE_MODEL, or look at {rows}",
+    "too_long": "use a JUDGE_MODEL that takes longer texts, lower writing_rl.judge.max_tokens, or see {rows}",
+    "empty": "use another JUDGE_MODEL",
+    "thinking_only": "start its server with this model's reasoning parser, or with none (docs/judges.md)",
+    "http_400": "check JUDGE_MODEL and writing_rl.judge.request (docs/judges.md)",
+    "http_422": "check JUDGE_MODEL and writing_rl.judge.request (docs/judges.md)",
+    "http_429": "wait, or ask its provider for a higher rate",
 }
+#: Reasons that lie in a text: another row may do.
+OF_ONE_TEXT = ("content_filter", "firewall", "refusal", "too_long")
+#: Rows that a judge is asked about until it answers.
+MOST_ROWS = 5
 REMEDY = "check JUDGE_MODEL, OPENAI_BASE_URL and the network"
 #: Less free space than this is no room for a checkpoint and the logs of a run.
 LEAST_FREE_BYTES = 1 << 30
@@ -96,7 +110,9 @@ def check_run(config: DictConfig) -> None:
     lines += check_resources(config, shape, estimate(shape, model, smallest), total_steps(config, kept))
     for line in lines:
         say(f"[writing-rl] {line}")
-    check_judge(settings, train[0])
+    learnt = check_judge(settings, train, str(config.data.train_files))
+    if learnt:  # the run's processes need not learn it again, and its start record holds it
+        OmegaConf.update(config, "writing_rl.judge.learnt", learnt, merge=False, force_add=True)
 
 
 def profile_name() -> str:
@@ -227,48 +243,91 @@ def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> i
     return kept[0]
 
 
-def check_judge(settings: Settings, sample: Sample) -> None:
-    """Each judge answers one real question with a verdict, and there is a budget left for it."""
+def check_judge(
+    settings: Settings, samples: Sequence[Sample], path: str = "the training set"
+) -> dict[str, dict[str, Any]]:
+    """Each judge answers one real question with a verdict, and there is a budget left for it.
+
+    Args:
+        settings: Of the run.
+        samples: What is asked: the first one, or the next where a provider filters it.
+        path: The file that they are from.
+
+    Returns:
+        What the judges' refusals taught of the parameters of requests, by the judges that taught anything.
+    """
     for line in price_lines(settings.judge):
         print(f"[writing-rl] {line}", file=sys.stderr, flush=True)
     spent = spent_file(settings.log_dir)
     check_budget(spent, read_spent(spent), settings.judge.limits)
+    learnt: dict[str, dict[str, Any]] = {}
     for name in settings.judge.models:
         if provider_of(name, settings.judge) == "verl":
             print("[writing-rl] judge: a model that verl serves in this run", flush=True)
         else:
-            asyncio.run(check_one_judge(replace(settings.judge, models=(name,)), sample))
+            of_judge = asyncio.run(check_one_judge(replace(settings.judge, models=(name,)), samples, path))
+            learnt |= {name: of_judge} if of_judge else {}
+    return learnt
 
 
-async def check_one_judge(settings: JudgeSettings, sample: Sample) -> None:
-    """One judge answers one real question with a verdict. Its cost is not counted."""
+async def check_one_judge(settings: JudgeSettings, samples: Sequence[Sample], path: str) -> dict[str, Any]:
+    """One judge answers one real question with a verdict. Its cost is not counted.
+
+    Arguments and errors as those of `check_judge`.
+
+    Returns:
+        What its refusals taught of parameters.
+    """
     from verl.utils.reward_score.writing_rl import TEMPLATES
 
     settings = replace(settings, limits=Limits(), cache=CacheMode.OFF)
     judges = make_judges(settings, TEMPLATES, make_channel(settings))
     try:
-        comparison = await compare(
-            judges,
-            Rules(ask_again=settings.ask_again, deadline_s=settings.deadline_s),
-            prompt=sample.prompt,
-            response=sample.references[-1],
-            reference=sample.references[0],
-            criteria=sample.criteria,
-        )
+        for row, sample in enumerate(samples[:MOST_ROWS]):
+            comparison = await compare(
+                judges,
+                Rules(ask_again=settings.ask_again, deadline_s=settings.deadline_s),
+                prompt=sample.prompt,
+                response=sample.references[-1],
+                reference=sample.references[0],
+                criteria=sample.criteria,
+            )
+            if comparison.reason not in OF_ONE_TEXT:
+                break
+            say(
+                f"[writing-rl] judge: row {row} of {path} is refused by {describe(judges)} "
+                f"({comparison.reason}: {comparison.detail})"
+            )
     finally:
         await close_all(judges)
-    if comparison.reason == "no_verdict":
-        raise JudgeError(
-            f"the judge {describe(judges)} answered a test question without a verdict "
-            f"({comparison.detail}): use another JUDGE_MODEL or edit "
-            "verl/utils/reward_score/judge_prompts.py"
-        )
     if comparison.outcome is Outcome.UNSCORED:
-        raise JudgeError(
-            f"the judge {describe(judges)} did not answer a test question ({comparison.reason}: "
-            f"{comparison.detail}): {REMEDIES.get(comparison.reason, REMEDY)}"
-        )
+        raise JudgeError(_unscored(describe(judges), comparison, settings, path))
     say(f"[writing-rl] judge: {describe(judges)}")
+    (judge,) = judges
+    return dict(judge.learnt) if isinstance(judge, ModelJudge) else {}
+
+
+def _unscored(judge: str, comparison: Comparison, settings: JudgeSettings, path: str) -> str:
+    """Why a judge cannot be used that gave no verdict, and what to do."""
+    reason, detail = comparison.reason, comparison.detail
+    if reason == "no_verdict":
+        return (
+            f"the judge {judge} answered a test question without a verdict ({detail}): use another "
+            "JUDGE_MODEL or edit verl/utils/reward_score/judge_prompts.py"
+        )
+    if reason == "truncated" and comparison.calls:
+        answer = comparison.calls[-1].answer
+        limit = most_output_tokens(settings.request_of(settings.models[0]), settings.max_tokens)
+        thought = f", {answer.thinking_tokens:,} of them for thinking" if answer.thinking_tokens else ""
+        used = f" after {answer.completion_tokens:,} tokens{thought}" if answer.completion_tokens else ""
+        nothing = "" if answer.text.strip() else ", before its first word"
+        return (
+            f"the judge {judge} was cut off{used}{nothing}, where {limit:,} are allowed: set "
+            f"writing_rl.judge.max_tokens={max(8192, 4 * limit)}, or have it think less by "
+            "writing_rl.judge.request (docs/judges.md)"
+        )
+    remedy = REMEDIES.get(reason, REMEDY).format(rows=f"the first {MOST_ROWS} rows of {path}")
+    return f"the judge {judge} did not answer a test question ({reason}: {detail}): {remedy}"
 
 
 def check_registries() -> None:

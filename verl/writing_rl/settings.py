@@ -138,8 +138,10 @@ class Settings:
                 temperature=_number(judge, "temperature", float, 0),
                 max_tokens=_number(judge, "max_tokens", int, 1),
                 request=read_request(judge.get("request"), "writing_rl.judge.request"),
-                request_by_model=_requests(judge, "request_by_model"),
-                learnt=_requests(judge, "learnt"),
+                request_by_model=read_requests(
+                    judge.get("request_by_model"), "writing_rl.judge.request_by_model"
+                ),
+                learnt=read_requests(judge.get("learnt"), "writing_rl.judge.learnt"),
                 own=frozenset(
                     name
                     for name in ("temperature", "max_tokens")
@@ -248,15 +250,8 @@ def read_request(value: Any, setting: str) -> dict[str, Any]:
     Raises:
         SettingError: It is no mapping, or holds what is no parameter.
     """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value) if value.strip() else {}
-        except (ValueError, RecursionError):
-            example = '{"reasoning_effort": "low"}'
-            raise SettingError(f"{setting} is not JSON: write it as {example}") from None
-    if not isinstance({} if value is None else value, Mapping):
-        raise SettingError(f"{setting} is {value!r}: it must be a mapping of parameters to values")
-    request = {str(name): _plain(part) for name, part in (value or {}).items()}
+    given = _mapping(value, setting, '{"reasoning_effort": "low"}')
+    request = {str(name): _plain(part) for name, part in given.items()}
     for name, part in request.items():
         if name in _NOT_PARAMETERS:
             raise SettingError(f"{setting} sets {printable(name)}, which it cannot: {_NOT_PARAMETERS[name]}")
@@ -269,11 +264,22 @@ def read_request(value: Any, setting: str) -> dict[str, Any]:
     return request
 
 
-def _requests(judge: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
-    setting, value = f"writing_rl.judge.{key}", judge.get(key) or {}
-    if not isinstance(value, Mapping):
-        raise SettingError(f"{setting} is {value!r}: it must be a mapping of models to their parameters")
-    return {str(model): read_request(part, f"{setting}.{model}") for model, part in value.items()}
+def read_requests(value: Any, setting: str) -> dict[str, dict[str, Any]]:
+    """Parameters of requests by the beginnings of models' names; arguments and errors as `read_request`."""
+    requests = _mapping(value, setting, '{"gpt-5": {"reasoning_effort": "low"}}')
+    return {str(model): read_request(part, f"{setting}.{model}") for model, part in requests.items()}
+
+
+def _mapping(value: Any, setting: str, example: str) -> Mapping[Any, Any]:
+    """A mapping, also as JSON; empty for None."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else {}
+        except (ValueError, RecursionError):
+            raise SettingError(f"{setting} is not JSON: write it as {example}") from None
+    if not isinstance({} if value is None else value, Mapping):
+        raise SettingError(f"{setting} is {value!r}: it must be a mapping such as {example}")
+    return value or {}
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from writing_rl.data.grading import TEMPERATURE, TEMPERATURE_OF_SEVERAL, Grading
 from writing_rl.judging.grade import load_grade_templates
-from writing_rl.judging.options import judge_settings, not_negative, positive
+from writing_rl.judging.options import judge_settings, not_negative, own_parameters, positive
 
 
 def add_grade_options(parser: argparse._ActionsContainer) -> None:
@@ -28,5 +28,6 @@ def grading(arguments: argparse.Namespace) -> Grading:
     temperature = arguments.grade_temperature
     if temperature is None:
         temperature = TEMPERATURE if arguments.grade_samples == 1 else TEMPERATURE_OF_SEVERAL
-    judges = replace(judge_settings(arguments), temperature=temperature)
+    own = own_parameters(temperature=(arguments.grade_temperature, None))
+    judges = replace(judge_settings(arguments), temperature=temperature, own=own)
     return Grading(judges, load_grade_templates(), arguments.grade_samples, arguments.retry_unscored)

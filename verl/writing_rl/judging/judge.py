@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from writing_rl.judging import prompts
 from writing_rl.judging.channel import Deadline
@@ -103,6 +104,11 @@ class ModelJudge:
     async def answer(self, question: Question, deadline: Deadline) -> Answer:
         """See `Judge.answer`."""
         return await self._model.complete(self._templates.messages(question), deadline)
+
+    @property
+    def learnt(self) -> Mapping[str, Any]:
+        """See `Chat.learnt`."""
+        return self._model.learnt
 
     async def close(self) -> None:
         """See `Judge.close`."""

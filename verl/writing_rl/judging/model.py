@@ -58,6 +58,11 @@ class Model:
             await self._cache.put(self._chat.identity, messages, answer)
         return answer
 
+    @property
+    def learnt(self) -> Mapping[str, Any]:
+        """See `Chat.learnt`."""
+        return self._chat.learnt
+
     async def close(self) -> None:
         """Closes connections."""
         await self._chat.close()

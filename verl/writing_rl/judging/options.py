@@ -7,7 +7,7 @@ import math
 import os
 
 from writing_rl.judging.limits import Limits
-from writing_rl.settings import JudgeSettings, model_names, read_request
+from writing_rl.settings import JudgeSettings, model_names, read_request, read_requests
 
 #: Seconds that a script waits for an endpoint that cannot be reached: somebody may sit in front of it, and
 #: started again it goes on where it was.
@@ -33,6 +33,8 @@ def add_asking_options(parser: argparse._ActionsContainer) -> None:
     add("--parallel", type=positive, default=parallel, help=in_flight)  # a text, which is checked as well
     parameters = "parameters of each request in JSON; null leaves one out (default: JUDGE_REQUEST)"
     add("--request", default=os.environ.get("JUDGE_REQUEST"), metavar="JSON", help=parameters)
+    by_model = 'the same by the beginnings of models\' names: {"gpt-5": {...}, ...}'
+    add("--request_by_model", metavar="JSON", help=by_model)
     add("--max_calls", type=positive, metavar="N", help="most requests of this start")
     add("--max_cost_usd", type=amount, metavar="USD", help="what this start may cost")
     add("--prices", metavar="FILE", help="your own prices, which come on top of the known ones")
@@ -56,8 +58,18 @@ def asking_settings(arguments: argparse.Namespace, models: tuple[str, ...] = ())
         limits=Limits(max_calls=arguments.max_calls, max_cost_usd=arguments.max_cost_usd),
         prices=arguments.prices,
         request=read_request(arguments.request, "--request"),
+        request_by_model=read_requests(arguments.request_by_model, "--request_by_model"),
         outage_s=OUTAGE_S,
     )
+
+
+def own_parameters(**options: tuple[float | None, float | None]) -> frozenset[str]:
+    """Which parameters the user set, for `JudgeSettings.own`.
+
+    Args:
+        options: By the parameter, what its option holds and its default.
+    """
+    return frozenset(name for name, (value, default) in options.items() if value != default)
 
 
 def positive(text: str) -> int:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from writing_rl.command import say
 from writing_rl.judging.chat import Answer, Messages
 from writing_rl.judging.providers.billing import counted
 from writing_rl.judging.providers.failures import Fate, Reply, failure_of, row_of
@@ -61,7 +62,7 @@ class ProviderChat(ABC):
             if learnt is None:
                 break
             if learnt:
-                print(f"[writing-rl] {learnt}", file=sys.stderr, flush=True)
+                say(f"[writing-rl] {learnt}", file=sys.stderr)
         error = failure_of(
             reply,
             judge=self.description,

@@ -247,7 +247,7 @@ TABLE = (
         "one, so set OPENAI_BASE_URL={compatible} and OPENAI_API_KEY to the key of DASHSCOPE_API_KEY"),
     Row("no such model", Fate.JUDGE, status=(400, 403, 404, 422), said=_NO_MODEL,
         says="is not there ({status}: {said}): check its name and OPENAI_BASE_URL"),
-    Row("firewall", Fate.TEXT, status=(403, 406), body=(Body.PAGE,),
+    Row("firewall", Fate.TEXT, status=(403, 406), body=(Body.PAGE,), reason="firewall",
         says="a firewall's page in place of an answer: {said}"),
     Row("access refused", Fate.JUDGE, status=(403,), body=(Body.JSON,), said=_ACCESS,
         says="refuses access ({status}: {said}): check {key} and what its account may use"),

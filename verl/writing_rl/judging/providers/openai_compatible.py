@@ -65,11 +65,11 @@ class OpenAICompatibleChat(ProviderChat):
         connections = Connections(
             address, description, key, timeout_s=settings.request_timeout_s, own_server=own_server
         )
-        azure = {"api-key": key, "Authorization": openai.Omit()} if is_azure(address) else None
+        azure = {"api-key": key, "Authorization": openai.Omit()}
+        self._options = cast(Any, {"headers": azure} if is_azure(address) else {})
         self._client = openai.AsyncOpenAI(
             api_key=key or "none",
             base_url=address,
-            default_headers=cast(Any, azure),
             max_retries=0,  # `Channel` asks again, with one deadline and without holding a slot meanwhile
             # aiohttp below it takes two thirds of the CPU that a request costs with httpcore, the default.
             http_client=httpx2.AsyncClient(
@@ -99,7 +99,9 @@ class OpenAICompatibleChat(ProviderChat):
         # and answer types that nobody reads. orjson writes the JSON in a fiftieth of the time.
         body = orjson.dumps({"model": self._model, "messages": messages, **parameters})
         try:
-            response = await self._client.post(self._url, cast_to=httpx2.Response, content=body)
+            response = await self._client.post(
+                self._url, cast_to=httpx2.Response, content=body, options=self._options
+            )
         except openai.APIStatusError as error:
             response = error.response
         except openai.APIConnectionError as error:

@@ -173,6 +173,6 @@ class Parameters:
     def _setting(self, name: str) -> str | None:
         """The setting with which the user set a parameter."""
         if name in self._users:
-            return "writing_rl.judge.request (--request)"
+            return "writing_rl.judge.request (in tools, --request)"
         name = "max_tokens" if name in LIMITS else name
-        return f"writing_rl.judge.{name} (--{name})" if name in self._set else None
+        return f"writing_rl.judge.{name} (in tools, the option --...{name})" if name in self._set else None
