@@ -6,6 +6,7 @@ The next report is one row more: a function under `@endpoint("name of the model"
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -102,19 +103,22 @@ class FieldServer:
     Attributes:
         url: What `OPENAI_BASE_URL` names.
         origin: The same without a path.
+        port: Its port.
         requests: What came in, in its order.
         behaviours: Rows that count before `ENDPOINTS`, for one test.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self.behaviours: dict[str, Behaviour] = {}
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._gone = False
         self._back: threading.Timer | None = None
+        self._tls = tls
         self._open(0)
-        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        self.port: int = self._server.server_port
+        self.origin = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.url = f"{self.origin}/v1"
 
     def close(self) -> None:
@@ -140,6 +144,10 @@ class FieldServer:
     def _open(self, port: int) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
+        if self._tls:
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         self._gone = False
 

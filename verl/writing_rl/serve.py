@@ -13,13 +13,12 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from writing_rl import own_server
 from writing_rl.cpu import environment
 from writing_rl.errors import SetupError
 from writing_rl.launch.gpus import Gpu, installed_gpus, visible_gpus
@@ -182,16 +181,14 @@ def _await_memory(before: Sequence[Gpu]) -> None:
 
 def _wait_until_ready(server: subprocess.Popen[bytes], port: int, checkpoint: str, log: Path) -> None:
     given_up = time.monotonic() + START_TIMEOUT_S
-    # A proxy of the environment has no business with the loopback interface.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with _heeding_ctrl_c():
         while time.monotonic() < given_up:
             if server.poll() is not None:
                 raise SetupError(f"vLLM cannot serve {checkpoint}: {_last_error(log)} (its log: {log})")
             try:
-                with opener.open(f"http://127.0.0.1:{port}/health", timeout=5):
+                with own_server.get(f"http://127.0.0.1:{port}/health", timeout_s=5):
                     return
-            except (urllib.error.URLError, OSError):
+            except OSError:
                 time.sleep(0.2)
     raise SetupError(
         f"vLLM was not ready to serve {checkpoint} after {START_TIMEOUT_S:.0f} s (its log: {log})"

@@ -14,12 +14,13 @@ import random
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
+
+from writing_rl import own_server
 
 #: What goes wrong with a request, each as often as the others.
 FAULTS = ("busy", "broken", "hanging", "no verdict")
@@ -134,7 +135,7 @@ def running(**options: Any) -> Iterator[str]:
 
 def get(url: str) -> Any:
     """The JSON at an address."""
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with own_server.get(url, 60) as answer:
         return json.load(answer)
 
 

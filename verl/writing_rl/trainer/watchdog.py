@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 
 import ray
 from ray.actor import ActorHandle
 
+from writing_rl import own_server
 from writing_rl.errors import RunFailure
 
 #: Seconds between two looks.
@@ -86,7 +87,7 @@ def _check_health(name: str, address: str) -> None:
         RunFailure: It says no, or nobody is there any more.
     """
     try:
-        with urllib.request.urlopen(f"http://{address}/health", timeout=HEALTH_TIMEOUT_S):
+        with own_server.get(f"http://{address}/health", HEALTH_TIMEOUT_S):
             return
     except TimeoutError:
         return  # busy, not dead: a dead process refuses the connection
@@ -96,7 +97,7 @@ def _check_health(name: str, address: str) -> None:
         if isinstance(error.reason, TimeoutError):
             return
         raise RunFailure(f"{name} died: {error.reason}") from None
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise RunFailure(f"{name} died: {error}") from None
 
 

@@ -16,10 +16,10 @@ from writing_rl.errors import SettingError, Transient, Unscored
 from writing_rl.judging.address import check_address
 from writing_rl.judging.channel import TIMEOUT
 from writing_rl.judging.chat import Messages
+from writing_rl.judging.providers import http
 from writing_rl.judging.providers.answers import read_reply
 from writing_rl.judging.providers.exchange import ProviderChat
 from writing_rl.judging.providers.failures import Reply, presentable
-from writing_rl.judging.providers.http import Connections
 from writing_rl.judging.providers.keys import COMPATIBLE, INTERNATIONAL, read_key
 from writing_rl.settings import JudgeSettings
 
@@ -56,7 +56,7 @@ class DashScopeChat(ProviderChat):
         if base_address is None and (base_address := os.environ.get("DASHSCOPE_HTTP_BASE_URL") or None):
             check_address(base_address, "DASHSCOPE_HTTP_BASE_URL", KEY_VARIABLE)
         self._model = model
-        self._settings: dict[str, Any] = {"request_timeout": settings.request_timeout_s + 10}
+        self._settings: dict[str, Any] = {"request_timeout": settings.request_timeout_s + http.SLACK_S}
         if settings.data_inspection is not None:
             self._settings["headers"] = {"X-DashScope-DataInspection": settings.data_inspection}
         if base_address is not None:
@@ -66,7 +66,7 @@ class DashScopeChat(ProviderChat):
         self._inspection = settings.data_inspection
         description = f"{model} at DashScope"
         # Of our own: the SDK's have room for 100 connections, and send a request again by themselves.
-        self._connections = Connections(
+        self._connections = http.Connections(
             address, description, key, timeout_s=settings.request_timeout_s, then=receive
         )
         super().__init__(

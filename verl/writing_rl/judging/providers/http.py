@@ -13,6 +13,7 @@ import zlib
 
 import aiohttp
 import httpx2
+from multidict import CIMultiDict
 from yarl import URL
 
 from writing_rl.errors import JudgeError, MayBeFinal, Transient, Unreached, Unscored, WritingRLError
@@ -87,6 +88,7 @@ class Connections:
                 # `Channel` limits the requests in flight.
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=IDLE_S),
                 middlewares=(self._guard,) if self._then is None else (self._then, self._guard),
+                response_class=_Response,
                 timeout=self._timeout,
                 trust_env=False,  # the same variables for all clients, and never ~/.netrc
                 auto_decompress=False,
@@ -207,6 +209,14 @@ class Connections:
         return MayBeFinal("certificate", JudgeError(f"model {self._judge}: {why}: {remedy}"))
 
 
+class _Response(aiohttp.ClientResponse):
+    """A response whose body, once read, is there also when its connection has been closed."""
+
+    async def read(self) -> bytes:
+        """See `aiohttp.ClientResponse`."""
+        return await super().read() if self._body is None else self._body
+
+
 class Transport(httpx2.AsyncBaseTransport):
     """Sends the requests of a client that is built on httpx2, such as openai's."""
 
@@ -219,7 +229,8 @@ class Transport(httpx2.AsyncBaseTransport):
         response = await self._connections.session().request(
             request.method,
             str(request.url),
-            headers=request.headers,
+            # httpx2's headers are slow to read, and aiohttp reads them more than once.
+            headers=CIMultiDict((name.decode(), value.decode()) for name, value in request.headers.raw),
             data=request.content,
             allow_redirects=False,
         )
