@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from writing_rl import preflight
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.errors import JudgeError
 from writing_rl.judging import channel
-from writing_rl.judging.providers import make_chat
 from writing_rl.judging.verdict import Outcome, Rewards
 from writing_rl.settings import JudgeSettings, Settings
 
@@ -132,15 +130,3 @@ def test_a_start_whose_rows_are_all_filtered_names_the_file(field_server: FieldS
     with pytest.raises(JudgeError, match=r"look at the first 5 rows of data/train\.parquet"):
         start(settings_for("moderated", field_server), ["blood"] * 9)
     assert len(field_server.requests) == 5
-
-
-def test_one_client_serves_several_event_loops(field_server: FieldServer) -> None:
-    chat = make_chat("parts", settings_for("parts", field_server))
-
-    async def ask(last: bool) -> str:
-        answer = await chat.complete([{"role": "user", "content": "?"}])
-        if last:
-            await chat.close()
-        return answer.text
-
-    assert [asyncio.run(ask(number == 2)) for number in range(3)] == ["Text A.\n[[A]]"] * 3

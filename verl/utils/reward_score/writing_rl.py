@@ -9,16 +9,18 @@ reference unless told otherwise, for the curriculum needs the reward manager.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from verl.utils.reward_score.judge_prompts import ASK_AGAIN, JUDGE_PROMPT, JUDGE_PROMPT_WITH_CRITERIA
 from writing_rl.data.samples import references_of
 from writing_rl.errors import Unscored
 from writing_rl.judging.compare import Comparison, Rules, compare
-from writing_rl.judging.judge import Judge, Templates
-from writing_rl.judging.make import make_channel, make_judges
+from writing_rl.judging.judge import Judge, ModelJudge, Templates
+from writing_rl.judging.make import close_all, make_channel, make_judges
 from writing_rl.judging.verdict import Outcome, Rewards
 from writing_rl.judging.vote import reward_of
 from writing_rl.settings import settings_of_environment
@@ -61,19 +63,21 @@ async def compute_score(
         JudgeError: A judge cannot be used at all, or the budget is spent.
         SettingError: No judge is set.
     """
-    environment = None if judges and rules else _environment()
-    rules = rules or environment[1]
     references = references_of(ground_truth)
     if not 0 <= reference_index < len(references):
         raise IndexError(f"reference {reference_index} of a sample that has {len(references)}")
-    comparison = await compare(
-        judges or environment[0],
-        rules,
-        prompt=ground_truth["prompt"],
-        response=solution_str,
-        reference=references[reference_index],
-        criteria=ground_truth.get("criteria"),
-    )
+    async with contextlib.AsyncExitStack() as stack:
+        if not (judges and rules):
+            environment = await stack.enter_async_context(_environment())
+            judges, rules = judges or environment.judges, rules or environment.rules
+        comparison = await compare(
+            judges,
+            rules,
+            prompt=ground_truth["prompt"],
+            response=solution_str,
+            reference=references[reference_index],
+            criteria=ground_truth.get("criteria"),
+        )
     if observe is not None:
         observe(comparison)
     if comparison.outcome is Outcome.UNSCORED:
@@ -87,15 +91,42 @@ async def compute_score(
     }
 
 
-#: Judges and rules of the environment by event loop: a client's connections belong to one.
-_made: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[Judge, ...], Rules]]
-_made = weakref.WeakKeyDictionary()
+@dataclass
+class _Environment:
+    """Judges and rules of the environment, and the calls that use them now."""
+
+    judges: tuple[Judge, ...]
+    rules: Rules
+    calls: int = 0
 
 
-def _environment() -> tuple[tuple[Judge, ...], Rules]:
-    """Judges and rules of the environment, made once in an event loop."""
+#: By event loop: a client's connections belong to one.
+_made: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Environment] = weakref.WeakKeyDictionary()
+#: What judges learnt of the parameters of their requests, by their names; it holds in every event loop.
+_learnt: dict[str, Mapping[str, Any]] = {}
+
+
+@contextlib.asynccontextmanager
+async def _environment() -> AsyncIterator[_Environment]:
+    """Judges and rules of the environment, made once in an event loop.
+
+    The last of the calls at a time closes the connections: nobody says when a host program has made its last
+    call, and its event loop may be closed right after it.
+    """
     loop = asyncio.get_running_loop()
     if loop not in _made:
-        settings = settings_of_environment()
-        _made[loop] = make_judges(settings, TEMPLATES, make_channel(settings)), settings.rules
-    return _made[loop]
+        settings = replace(settings_of_environment(), learnt=dict(_learnt))
+        _made[loop] = _Environment(make_judges(settings, TEMPLATES, make_channel(settings)), settings.rules)
+    environment = _made[loop]
+    environment.calls += 1
+    try:
+        yield environment
+    finally:
+        environment.calls -= 1
+        _learnt.update(
+            (judge.name, judge.learnt)
+            for judge in environment.judges
+            if isinstance(judge, ModelJudge) and judge.learnt
+        )
+        if not environment.calls:
+            await close_all(environment.judges)

@@ -66,5 +66,5 @@ class Chat(Protocol):
         ...
 
     async def close(self) -> None:
-        """Closes its connections; nothing is asked after that."""
+        """Closes its connections; a later request opens new ones."""
         ...

@@ -101,9 +101,10 @@ class Connections:
         return self._session
 
     async def close(self) -> None:
-        """Closes all connections."""
-        if self._session is not None:
-            await self._session.close()
+        """Closes all connections; a later request opens new ones."""
+        session, self._session, self._loop = self._session, None, None
+        if session is not None:
+            await session.close()
 
     async def _guard(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType

@@ -62,7 +62,7 @@ class OpenAICompatibleChat(ProviderChat):
         self._model = model
         address = base_url or OPENAI_URL
         description = f"{model} at {urlsplit(address).hostname}"
-        connections = Connections(
+        self._connections = Connections(
             address, description, key, timeout_s=settings.request_timeout_s, own_server=own_server
         )
         azure = {"api-key": key, "Authorization": openai.Omit()}
@@ -73,7 +73,7 @@ class OpenAICompatibleChat(ProviderChat):
             max_retries=0,  # `Channel` asks again, with one deadline and without holding a slot meanwhile
             # aiohttp below it takes two thirds of the CPU that a request costs with httpcore, the default.
             http_client=httpx2.AsyncClient(
-                transport=Transport(connections),
+                transport=Transport(self._connections),
                 headers={"Accept-Encoding": "identity"},
                 timeout=None,  # the connections have one
                 trust_env=False,
@@ -84,7 +84,7 @@ class OpenAICompatibleChat(ProviderChat):
         super().__init__(
             name or model,
             settings,
-            description=description + connections.through,
+            description=description + self._connections.through,
             place=f"openai {self._client.base_url} {model}",
             key=key,
             key_variable=KEY_VARIABLE,
@@ -92,7 +92,7 @@ class OpenAICompatibleChat(ProviderChat):
 
     async def close(self) -> None:
         """See `Chat.close`."""
-        await self._client.close()
+        await self._connections.close()
 
     async def _request(self, messages: Messages, parameters: Mapping[str, Any]) -> Reply:
         # `post` and not `chat.completions.create`, which takes as long as the request itself to give question
