@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from writing_rl.command import say
 from writing_rl.judging.chat import Messages
 from writing_rl.judging.judge import Question, Templates
 from writing_rl.judging.limits import Limits
@@ -134,7 +135,7 @@ def of_pairs(
 def announce(stages: Sequence[CallForecast], limits: Limits) -> None:
     """Tells what the stages of a start will take, and how far its limits let it come, on stderr."""
     for line in lines_of(stages, limits):
-        print(line, file=sys.stderr, flush=True)
+        say(line, file=sys.stderr)
 
 
 def lines_of(stages: Iterable[CallForecast], limits: Limits) -> list[str]:
