@@ -68,7 +68,7 @@ def test_ten_steps_survive_an_outage_a_flagged_text_a_401_and_a_proxy(
     assert len(lines) == STEPS * STEP
     unscored = [line for line in lines if line["outcome"] == "unscored"]
     assert len(unscored) == seen.count("flagged") > 0
-    assert {line["reason"] for line in unscored} == {"refused"}
+    assert {line["reason"] for line in unscored} == {"content_filter"}
     assert all("requires moderation" in line["detail"] for line in unscored)
     assert "cannot be reached" in run.output
     assert "answers again after 1" in run.output

@@ -68,6 +68,8 @@ OF_ONE_TEXT = ("content_filter", "firewall", "refusal", "too_long")
 #: Rows that a judge is asked about until it answers.
 MOST_ROWS = 5
 REMEDY = "check JUDGE_MODEL, OPENAI_BASE_URL and the network"
+#: Seconds that a start waits for a judge that cannot be reached: it may be starting, too.
+OUTAGE_S = 60.0
 #: Less free space than this is no room for a checkpoint and the logs of a run.
 LEAST_FREE_BYTES = 1 << 30
 
@@ -81,9 +83,9 @@ def check_run(config: DictConfig) -> None:
     Raises:
         UserError: The first thing that is wrong.
     """
+    check_experiment(str(config.trainer.experiment_name), "trainer.experiment_name (EXPERIMENT_NAME)")
     check_versions("cpu" if config.trainer.device == "cpu" else "gpu")
     check_unread_settings(config)
-    check_experiment(str(config.trainer.experiment_name), "trainer.experiment_name (EXPERIMENT_NAME)")
     settings = Settings.from_config(config.writing_rl)
     check_parts(config)
     shape = RunShape.of(config)
@@ -280,7 +282,8 @@ async def check_one_judge(settings: JudgeSettings, samples: Sequence[Sample], pa
     """
     from verl.utils.reward_score.writing_rl import TEMPLATES
 
-    settings = replace(settings, limits=Limits(), cache=CacheMode.OFF)
+    outage_s = min(settings.outage_s, OUTAGE_S)
+    settings = replace(settings, limits=Limits(), cache=CacheMode.OFF, outage_s=outage_s)
     judges = make_judges(settings, TEMPLATES, make_channel(settings))
     try:
         for row, sample in enumerate(samples[:MOST_ROWS]):
