@@ -67,6 +67,16 @@ async def test_verdicts_are_in_terms_of_the_responses(
     assert line["reason"] == (None if called else "no_answer")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [("\u200b", POOR, "B"), (GOOD, "<think>plan</think>\ufeff", "A"), ("\u2800", "\u3164", "C")],
+)
+async def test_a_text_that_shows_nothing_loses_without_a_call(first: str, second: str, verdict: str) -> None:
+    comparison = await judge_pair([], Pair(1, "p", first, second), Rules())
+    assert as_line(Pair(1, "p", first, second), comparison)["verdict"] == verdict
+    assert (comparison.reason, comparison.calls) == ("no_answer", ())
+
+
 async def test_no_verdict_is_null_with_its_reason() -> None:
     class Silent(Knower):
         async def answer(self, question: Question, deadline: Deadline) -> Answer:
