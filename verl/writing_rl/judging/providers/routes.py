@@ -5,6 +5,7 @@ The same for all providers, whose libraries differ in the variables that they kn
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -89,11 +90,10 @@ def is_exempt(host: str, port: int, exempt: str) -> bool:
             continue
         name = name.strip("[]")
         if address is not None:
-            try:
+            with contextlib.suppress(ValueError):  # a name, most likely
                 if address in ipaddress.ip_network(name, strict=False):
                     return True
-            except ValueError:
-                pass
+            continue
         name = name.lstrip("*").strip(".")
         if name and (host.rstrip(".") == name or host.rstrip(".").endswith(f".{name}")):
             return True
