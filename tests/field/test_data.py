@@ -74,6 +74,15 @@ def test_marks_of_editors_are_no_mistake(tmp_path: Path) -> None:
     assert [prompt.prompt for prompt in read_raw_prompts([path]).prompts] == ["Write 😀 \0", "Sing 😀 \0"]
 
 
+@pytest.mark.parametrize("line", ['{"id": [1], "verdict": null}', "[" * 100_000, '{"id": 3, "verdict": "A"}'])
+def test_an_output_of_something_else_is_told(run_script: Script, tmp_path: Path, line: str) -> None:
+    (output := tmp_path / "out.jsonl").write_text(f"{line}\n")
+    path = lines(tmp_path / "in.jsonl", PAIR)
+    done = run_script("judge_pairs.py", "--judge", "offline", "--input", path, "--output", output)
+    assert done.code == 1
+    assert done.err.startswith(f"Error: {output}, line 1")
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -245,6 +254,25 @@ def test_a_template_that_is_deaf_or_none_is_refused(tokenizer: Any) -> None:
         ChatTemplate.make(tokenizer, {}, "/models/chat_template.jinja")
     with pytest.raises(SettingError, match="has tokenize, which verl sets itself"):
         ChatTemplate.make(tokenizer, {"tokenize": False}, TURNS)
+
+
+def test_a_checkpoint_is_asked_for_its_template_before_it_is_served(
+    run_script: Script, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serve(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was served")
+
+    monkeypatch.setattr("writing_rl.data.writers.serve", serve)
+    folder = tmp_path / "model"
+    path = lines(tmp_path / "in.jsonl", {"prompt": "Write of the sea."})
+    for text, complaint in ((None, "has no chat template"), (NO_SYSTEM, "the prompt 'Write of the sea.': ")):
+        tokenizer.chat_template = text
+        tokenizer.save_pretrained(folder)
+        (folder / "config.json").write_text("{}")
+        output = tmp_path / "out.jsonl"
+        done = run_script("generate_responses.py", path, "--models", folder, "--output", output)
+        assert done.code == 1
+        assert complaint in done.err.splitlines()[-1]
 
 
 def test_check_counts_as_the_rollout_does(

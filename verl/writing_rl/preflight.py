@@ -234,6 +234,11 @@ def check_prompt_lengths(config: DictConfig, sets: dict[str, list[Sample]]) -> i
     """
     template = chat_template.of_config(config)
     limit = int(config.data.max_prompt_length)
+    if (cut := int(config.actor_rollout_ref.rollout.prompt_length)) < limit:
+        raise SettingError(
+            f"actor_rollout_ref.rollout.prompt_length is {cut}, less than data.max_prompt_length, {limit}: "
+            "verl would cut prompts from the left; leave it out, and it is the same"
+        )
     kept = []
     for path, samples in sets.items():
         lengths = list(template.count((sample.messages for sample in samples), path))

@@ -138,10 +138,10 @@ def read_order_verdicts(
             entry = json.loads(line)
             id, texts, verdicts = entry["id"], entry["texts"], _verdicts(entry)
             pair = known.get(id)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise DataError(f"{place} is no verdict of both orders: name another file") from None
         if pair is None:
-            raise DataError(f"{place}: no pair has the id {id!r}: name another file")
+            raise DataError(f"{place}: no pair has the id {id!r:.80}: name another file")
         if texts != checksum(pair):
             raise DataError(f"{place}: the pair {id!r} had other texts when it was judged: name another file")
         judge = judge or verdicts.judge

@@ -89,9 +89,10 @@ def judged_ids(path: Path, pairs: Iterable[Pair], *, retry_unscored: bool = Fals
         try:
             entry = json.loads(line)
             id, verdict = entry["id"], entry["verdict"]
-        except (ValueError, KeyError, TypeError):
+            is_known = id in known
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise DataError(f"{path}, line {number} is no verdict: name another --output") from None
-        if id not in known:
+        if not is_known:
             raise DataError(f"{path}, line {number}: no pair has the id {shown(id)}: name another --output")
         if verdict is None and retry_unscored:
             continue
