@@ -130,3 +130,14 @@ def test_a_start_whose_rows_are_all_filtered_names_the_file(field_server: FieldS
     with pytest.raises(JudgeError, match=r"look at the first 5 rows of data/train\.parquet"):
         start(settings_for("moderated", field_server), ["blood"] * 9)
     assert len(field_server.requests) == 5
+
+
+def test_a_key_of_dashscopes_other_site_is_told_where_it_belongs(
+    field_server: FieldServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DASHSCOPE_HTTP_BASE_URL")
+    monkeypatch.setattr("dashscope.base_http_api_url", f"{field_server.origin}/api/v1")
+    with pytest.raises(
+        JudgeError, match=r"DASHSCOPE_HTTP_BASE_URL=https://dashscope-intl\.aliyuncs\.com/api/v1"
+    ):
+        judged(at_dashscope(settings_for("wrong-key", field_server)), TEXTS[:1])

@@ -75,6 +75,12 @@ class JudgeSettings:
         return merged
 
     @property
+    def requests_set(self) -> dict[str, Any]:
+        """The user's parameters of requests as a note of settings holds them: nothing where there are none."""
+        both = {"request": self.request, "request_by_model": self.request_by_model}
+        return {name: dict(value) for name, value in both.items() if value}
+
+    @property
     def longest_outage_s(self) -> float:
         """Seconds that a judge may be unreachable before that is final."""
         return self.outage_s if self.outage is Outage.WAIT else min(self.outage_s, self.deadline_s)

@@ -88,6 +88,7 @@ def judged_with(stage: str, judges: JudgeSettings, instructions_sha256: str) -> 
         "judges": list(judges.models),
         "base_url": redact(judges.base_url or "") or None,
         "temperature": judges.temperature,
+        **judges.requests_set,
         "instructions_sha256": instructions_sha256,
     }
 

@@ -64,6 +64,7 @@ class Generation:
             "system": self.system,
             "temperature": self.models.temperature,
             "max_tokens": self.models.max_tokens,
+            **self.models.requests_set,
         }
         start = {"models": [asdict(writer) for writer in self.writers], "samples": self.samples}
         forget = _is_failed if self.retry_failed else (lambda _: False)

@@ -25,6 +25,12 @@ from writing_rl.settings import JudgeSettings
 
 KEY_VARIABLE = "DASHSCOPE_API_KEY"
 
+#: What is said where a key is refused at the SDK's own address.
+OTHER_SITE = (
+    "; a key of the international site needs "
+    "DASHSCOPE_HTTP_BASE_URL=https://dashscope-intl.aliyuncs.com/api/v1"
+)
+
 # It logs every failed request with a traceback; what failed is told by the exceptions here.
 logging.getLogger("dashscope").setLevel(logging.CRITICAL)
 
@@ -63,6 +69,7 @@ class DashScopeChat(ProviderChat):
             self._settings["base_address"] = base_address
         address = base_address or dashscope.base_http_api_url
         self.compatible = INTERNATIONAL if "-intl" in address else COMPATIBLE
+        self.key_hint = "" if base_address else OTHER_SITE
         self._inspection = settings.data_inspection
         description = f"{model} at DashScope"
         # Of our own: the SDK's have room for 100 connections, and send a request again by themselves.

@@ -20,6 +20,8 @@ class ProviderChat(ABC):
 
     #: The OpenAI-compatible address of the provider, where its client asks at another one.
     compatible = ""
+    #: What else to check where the key is refused.
+    key_hint = ""
 
     def __init__(
         self, name: str, settings: JudgeSettings, *, description: str, place: str, key: str, key_variable: str
@@ -68,6 +70,7 @@ class ProviderChat(ABC):
             judge=self.description,
             key_variable=self._key_variable,
             key=self._key,
+            key_hint=self.key_hint,
             compatible=self.compatible,
             answered=self._answered,
         )

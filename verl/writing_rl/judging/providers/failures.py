@@ -235,7 +235,7 @@ TABLE = (
     Row("legal reasons", Fate.TEXT, status=(451,), reason="content_filter"),
     # This judge.
     Row("key refused", Fate.KEY, status=(401,),
-        says="refuses the key ({status}: {said}): check {key}"),
+        says="refuses the key ({status}: {said}): check {key}{hint}"),
     Row("proxy", Fate.JUDGE, status=(407,),
         says="is behind a proxy that wants a user and a password ({said}): set them in HTTPS_PROXY"),
     Row("key refused by the sentence", Fate.JUDGE, status=(400, 403), said=_KEY,
@@ -292,6 +292,7 @@ def failure_of(
     judge: str,
     key_variable: str,
     key: str = "",
+    key_hint: str = "",
     compatible: str = "",
     answered: bool = False,
 ) -> WritingRLError | None:
@@ -302,6 +303,7 @@ def failure_of(
         judge: Description of the judge.
         key_variable: Environment variable of the key.
         key: The key itself, which some endpoints repeat.
+        key_hint: What else to check where the key is refused.
         compatible: The provider's OpenAI-compatible address, where the one that was asked is another.
         answered: Whether this judge has answered before.
     """
@@ -316,6 +318,7 @@ def failure_of(
         "{said}": said or "without a word",
         "{colon}": f": {said}" if said else "",
         "{key}": key_variable,
+        "{hint}": key_hint,
         "{compatible}": compatible,
         "{ending}": presentable(reply.ending, key)[:40],
         "{location}": presentable(location, key),

@@ -137,7 +137,7 @@ class Parameters:
         Raises:
             JudgeError: The user set what is refused.
         """
-        refusals = refused(reply, sent)
+        refusals = [self._untried(refusal) for refusal in refused(reply, sent)]
         if not refusals:
             return None
         if sent != self.sent:
@@ -161,6 +161,12 @@ class Parameters:
         self.sent = self._merged()
         done = ", ".join(f"{other}={value} is sent" for other, value in instead.items()) or "it is left out"
         return f"the judge {judge} refuses {name}={sent.get(name)} ({said}): {done} from now on"
+
+    def _untried(self, refusal: Refused) -> Refused:
+        """A refusal without offers that were refused themselves."""
+        name, instead = refusal
+        tried = self._changed - {name}
+        return Refused(name, {other: value for other, value in instead.items() if other not in tried})
 
     def _may_change(self, refusal: Refused) -> bool:
         name, instead = refusal
