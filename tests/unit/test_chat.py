@@ -418,7 +418,7 @@ def test_a_judge_that_refuses_the_key_takes_no_text_away(
     assert done.code == 1
     assert GOOD in done.out
     assert "unscored 1 of 1" in done.out
-    assert done.err.startswith("Error: model judge at 127.0.0.1 refuses the key (401)")
+    assert done.err.startswith("Error: model judge at 127.0.0.1 refuses the key (401 ")
     (line,) = (tmp_path / "out.jsonl").read_text().splitlines()
     assert json.loads(line)["model"]["text"] == GOOD
 

@@ -386,7 +386,7 @@ def test_a_judge_that_refuses_the_key_is_an_error_in_one_line(
     answer_with(judge, lambda _: reply(status=401))
     done = prepare_data(data, *options, "--parallel", 1)
     assert done.code == 1
-    assert done.err.splitlines()[-1].startswith("Error: model m at 127.0.0.1 refuses the key (401)")
+    assert done.err.splitlines()[-1].startswith("Error: model m at 127.0.0.1 refuses the key (401 ")
     assert written(tmp_path / "out") == []
 
 
@@ -480,7 +480,7 @@ def test_the_key_is_nowhere(
     done = prepare_data(data, *options)
     assert done.code == 0, done.err
     assert f"Bearer {KEY}" in judge.keys
-    assert "no model for key ***" in done.out
+    assert "no model for key (hidden)" in done.out
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) >= 6
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
