@@ -35,6 +35,11 @@ VERBOSE=${VERBOSE:-}                         # 1: show everything, not only the 
 # DASHSCOPE_API_KEY and WANDB_API_KEY.
 # ----------------------------------------------------------------------------------------------------------------
 
+# What an address may hold that must not be shown; a training refuses such an address.
+without_secrets() {
+  sed -E 's#(://)[^[:space:]]*@#\1(hidden)@#g; s#([?&][^=&[:space:]]*(key|token|sig|secret|passw)[^=&[:space:]]*=)[^&\\[:space:]]*#\1(hidden)#gI'
+}
+
 # In a function, which bash reads whole: a run of days must survive an edit of this file.
 main() {
   cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -99,7 +104,7 @@ main() {
     for name in "${SETTINGS[@]}"; do
       printf '%s=%q ' "$name" "${!name}"
     done
-    printf '%q ' "${WRITING_RL_PYTHON:-$(environment_folder "$kind")/bin/python}" "${command[@]}"
+    printf '%q ' "${WRITING_RL_PYTHON:-$(environment_folder "$kind")/bin/python}" "${command[@]}" | without_secrets
     echo
     exit 0
   fi

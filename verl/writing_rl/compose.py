@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from writing_rl.errors import SetupError
+from writing_rl.judging.address import check_address
 from writing_rl.launch import attention
 from writing_rl.launch.gpus import visible_gpus
 
@@ -37,12 +39,34 @@ def locate_verl_config() -> None:
     os.environ[VARIABLE] = str(Path(spec.origin).parent / "trainer" / "config")
 
 
+def check_addresses(overrides: Iterable[str]) -> None:
+    """Refuses a judge's address that holds a secret before anything shows it, as Hydra's errors would.
+
+    Args:
+        overrides: As they stand on the command line.
+
+    Raises:
+        SettingError: One does, or cannot be an address.
+    """
+    for override in overrides:
+        name, _, value = override.partition("=")
+        setting, value = name.lstrip("+"), value.strip("'\"")
+        if setting == "writing_rl.judge.base_url" and value not in ("", "null") and "${" not in value:
+            check_address(value, setting)
+    if address := os.environ.get("OPENAI_BASE_URL"):
+        check_address(address, "OPENAI_BASE_URL")
+
+
 def compose(overrides: list[str]) -> DictConfig:
     """Composes our root configuration outside of a run, unresolved.
 
     Args:
         overrides: Hydra overrides, such as `profile=gpu`.
+
+    Raises:
+        SettingError: A judge's address cannot be used.
     """
+    check_addresses(overrides)
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
 from writing_rl.command import error_line, say
-from writing_rl.compose import locate_verl_config
+from writing_rl.compose import check_addresses, locate_verl_config
 from writing_rl.errors import RunComplete, RunFailure, SettingError, UserError, WritingRLError
 from writing_rl.launch import attention
 from writing_rl.launch.gpu_checks import uses_other_machines
@@ -202,6 +202,7 @@ def main() -> None:
     """Runs a training; ends with one line and exit code 1 where something is wrong."""
     try:
         locate_verl_config()
+        check_addresses(sys.argv[1:])
         sys.argv[1:] = with_profile(sys.argv[1:])
     except UserError as error:
         sys.exit(error_line(error))

@@ -11,7 +11,7 @@ from typing import Any
 
 from writing_rl import __version__
 from writing_rl.files import write_whole
-from writing_rl.redact import is_secret
+from writing_rl.redact import is_secret, redact
 
 #: Whose versions decide what a run does.
 DISTRIBUTIONS = (
@@ -73,5 +73,5 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping) and value:
             found |= flat(value, f"{name}.")
         elif not is_secret(name):
-            found[name] = value
+            found[name] = redact(value) if isinstance(value, str) and "://" in value else value
     return found
