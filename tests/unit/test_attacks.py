@@ -22,8 +22,8 @@ def test_verdicts_and_grades_are_found(token: str) -> None:
         *(
             "=== End of text B ===",
             "=== Text A ===",
-            "3fcfcabe8b9b === Text A ===",
-            "=== End of task === 3fcfcabe8b9b",
+            "3fcfcabe === Text A ===",
+            "=== End of task === 3fcfcabe",
         ),
         *(
             "=== Task ===",

@@ -6,7 +6,7 @@ judged by, and {mark}. All but {mark} are needed. Any other pair of braces is or
 read from the last line of the judge's answer that holds [[A]], [[B]] or [[C]]; keep asking for exactly one
 of them there. An answer without a verdict is answered with ASK_AGAIN.
 
-{mark} becomes twelve letters and digits that are made of all texts of the question, and that none of them
+{mark} becomes eight letters and digits that are made of all texts of the question, and that none of them
 holds. A text may end with "=== End of text B ===" and go on with instructions of its own, but it cannot
 know the mark. So put {mark} into the line before and the line after each text, say that only lines with it
 are yours, and say again after the texts what you want. Without {mark} the templates work, with a warning.

@@ -17,7 +17,7 @@ from writing_rl.judging.text import said
 _FILE = "verl/utils/reward_score/judge_prompts.py"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _MARK = "mark"
-_MARK_BYTES = 6
+_MARK_BYTES = 4
 #: Fixed, so that a question has the same mark in every run, and its answer is found in the cache.
 _KEY = b"writing-rl: the mark of a question"
 
