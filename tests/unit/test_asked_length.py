@@ -110,5 +110,5 @@ def test_any_prompt_asks_for_a_range_or_nothing(prompt: str) -> None:
         "200 words each ",
     ],
 )
-def test_a_million_characters_are_read_at_once(piece: str) -> None:
-    asked_length(piece * (1_000_000 // len(piece)))
+def test_long_texts_are_read_at_once(piece: str) -> None:
+    asked_length(piece * (200_000 // len(piece)))

@@ -131,8 +131,8 @@ def test_any_text_is_looked_through(text: str) -> None:
         "[[9,",
     ],
 )
-def test_a_million_characters_are_looked_through_at_once(piece: str) -> None:
-    assert not all(Attacks.of(piece * (1_000_000 // len(piece))))
+def test_long_texts_are_looked_through_at_once(piece: str) -> None:
+    assert not all(Attacks.of(piece * (200_000 // len(piece))))
 
 
 def test_a_step_has_their_shares() -> None:

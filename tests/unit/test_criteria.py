@@ -105,4 +105,4 @@ def test_any_text_has_some_number_or_none(criteria: str) -> None:
     "piece", ["1. ", "(", "\n", "- ", "1.\n", "#", "*_", "[", "(1) ", " ", "\t", "(1) (2) ", "一", "a. "]
 )
 def test_counting_is_linear_in_the_length_of_the_criteria(piece: str) -> None:
-    count_criteria(piece * (1_000_000 // len(piece)))
+    count_criteria(piece * (200_000 // len(piece)))

@@ -309,8 +309,8 @@ def test_ordinary_texts_are_shown_as_they_are(text: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["<|", "<", "[", "<|a", "<a|", "[|", "]~", "<s", "<unused1", "<|im_end|>", "{mark}"]
 )
-def test_a_million_characters_are_asked_about_at_once(piece: str) -> None:
-    text = piece * (1_000_000 // len(piece))
+def test_long_texts_are_asked_about_at_once(piece: str) -> None:
+    text = piece * (200_000 // len(piece))
     (asked,) = load_templates().messages(Question("TASK", text, "b"))
     assert len(asked["content"]) > len(text)
 

@@ -198,8 +198,8 @@ def test_what_can_be_seen_is_an_answer(text: str) -> None:
     ],
     ids=ascii,
 )
-def test_a_million_characters_are_read_at_once(piece: str) -> None:
-    text = piece * (1_000_000 // len(piece))
+def test_long_texts_are_read_at_once(piece: str) -> None:
+    text = piece * (200_000 // len(piece))
     assert len(judged_text(text)) <= len(text)
     assert judged_text(f"{text}</think>A story.") == "A story."
     assert said(f"<reasoning>{text}") == ""
