@@ -61,7 +61,8 @@ def test_a_wrong_key_names_its_variable_and_not_itself(
     assert judge_server.keys == ["Bearer sk-wrong"]
 
 
-def test_a_judge_that_nobody_serves_is_named() -> None:
+def test_a_judge_that_nobody_serves_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "OUTAGE_S", 0.5)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"

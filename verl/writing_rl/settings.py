@@ -76,7 +76,7 @@ class JudgeSettings:
 
     @property
     def requests_set(self) -> dict[str, Any]:
-        """The user's parameters of requests as a note of settings holds them: nothing where there are none."""
+        """The user's parameters of requests for a note of settings: nothing where there are none."""
         both = {"request": self.request, "request_by_model": self.request_by_model}
         return {name: dict(value) for name, value in both.items() if value}
 

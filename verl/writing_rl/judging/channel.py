@@ -274,7 +274,9 @@ class Endpoint:
         away_s = now - self._away_since
         why = f"{self._name} cannot be reached ({failure.detail or failure.reason})"
         if away_s >= self._outage_s:
-            raise JudgeError(f"{why} for {away_s:.0f} s by now: check its address, and whether it is running")
+            raise JudgeError(
+                f"{why} for {away_s:.0f} s by now: check its address (OPENAI_BASE_URL), and that it runs"
+            )
         if away_s >= REPORTED_AFTER_S and not self._reported:
             self._reported = True
             print(f"[writing-rl] {why}: waiting for up to {self._outage_s:.0f} s", flush=True)
