@@ -282,6 +282,12 @@ def test_addresses_that_lead_nowhere_are_one_line(fetch: Any, variables: dict[st
     assert "HTTPS_PROXY to your proxy" in line
 
 
+def test_certificates_that_are_not_there_are_named(fetch: Any) -> None:
+    fine, line = fetch(SSL_CERT_FILE="/nonexistent.pem")
+    assert not fine
+    assert line.startswith("Error: SSL_CERT_FILE is /nonexistent.pem: No such file")
+
+
 def test_an_address_may_end_with_a_slash(hub: Hub, fetch: Any) -> None:
     assert fetch(HF_ENDPOINT=f"{hub.url}/")[0]
 

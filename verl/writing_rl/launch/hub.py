@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl.errors import SettingError, SetupError
+from writing_rl.redact import printable, redact
 
 #: What a run reads of a repository. Weights in other formats than safetensors are not fetched beside these.
 WANTED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py", "tokenizer*"]
@@ -131,6 +132,8 @@ def _failures(name: str, setting: str) -> Iterator[None]:
     from httpx import HTTPError, InvalidURL
     from huggingface_hub import errors
 
+    from writing_rl.judging.providers.routes import trusted_certificates
+
     at = os.environ.get("HF_ENDPOINT") or "huggingface.co"
     try:
         yield
@@ -161,13 +164,14 @@ def _failures(name: str, setting: str) -> Iterator[None]:
             "mirror or HTTPS_PROXY to your proxy, or name a folder",
         ) from None
     except OSError as error:
+        trusted_certificates()  # of a variable that names none, a line that says so
         raise SetupError(
             f"{name} cannot be fetched: {error.strerror or _in_a_line(error)}: free some disk, or set HF_HOME"
         ) from None
 
 
 def _in_a_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return printable(redact(" ".join(str(error).split())), 200) or type(error).__name__
 
 
 @contextlib.contextmanager
