@@ -24,8 +24,8 @@ from writing_rl.settings import JudgeSettings
 from writing_rl.trainer.watchdog import _check_health
 
 #: Percent-encoded, as it stands in an address.
-LOGIN = "me:p%40ss%2Fword"
-PASSWORD = "p@ss/word"
+LOGIN = "me:p%40ss%2Fw%C3%B6rd"
+PASSWORD = "p@ss/wörd"
 #: A host that only the proxy knows.
 HOST = "judge.company.example"
 #: A port where nobody is.
@@ -124,7 +124,7 @@ def test_an_unencrypted_judge_is_asked_through_its_proxy(
 def test_a_wrong_password_names_the_variable(
     company: Company, sdk: MakeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", company.proxy.url.replace("word", "WRONG"))
+    monkeypatch.setenv("HTTPS_PROXY", company.proxy.url.replace("w%C3%B6rd", "WRONG"))
     monkeypatch.setenv("SSL_CERT_FILE", str(company.ca))
     line = failure(sdk, f"https://{HOST}")
     assert "HTTPS_PROXY" in line
@@ -204,6 +204,7 @@ def test_https_where_there_is_none_is_said(field_server: FieldServer, sdk: MakeC
         ("me:pa55@proxy:3128", "http://"),
         ("ftp://proxy:3128", "http://"),
         ("http://proxy:3128\r", "Windows"),
+        ("http://me%3Ax:pa55@proxy:3128", "colon"),
         ("http://", "no address"),
         ("http://proxy:port", "no address"),
         ("http://me:pa/55@proxy:3128", "%XX"),

@@ -19,7 +19,7 @@ from yarl import URL
 from writing_rl.errors import JudgeError, MayBeFinal, Transient, Unreached, Unscored, WritingRLError
 from writing_rl.judging.channel import TIMEOUT
 from writing_rl.judging.providers.failures import presentable
-from writing_rl.judging.providers.routes import WITHOUT, proxy_of, trusted_certificates
+from writing_rl.judging.providers.routes import WITHOUT, Proxy, proxy_of, trusted_certificates
 from writing_rl.redact import hide_key_in_bytes, printable
 
 #: Bytes of the longest answer that is read, decompressed; no verdict or story comes near it.
@@ -94,8 +94,7 @@ class Connections:
                 auto_decompress=False,
                 headers={"Accept-Encoding": "identity"},
                 cookie_jar=aiohttp.DummyCookieJar(),
-                proxy=proxy.address if proxy else None,
-                proxy_auth=aiohttp.BasicAuth(*proxy.login, "utf-8") if proxy and proxy.login else None,
+                proxy=_with_login(proxy) if proxy else None,
             )
             self._loop = loop
         return self._session
@@ -244,6 +243,16 @@ class Transport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Closes all connections."""
         await self._connections.close()
+
+
+def _with_login(proxy: Proxy) -> URL:
+    """A proxy's address as aiohttp takes it."""
+    address = URL(proxy.address)
+    if proxy.login is None:
+        return address
+    # Sent as Latin-1, and meant as UTF-8, as curl sends it.
+    user, password = (part.encode().decode("latin-1") for part in proxy.login)
+    return address.with_user(user).with_password(password)
 
 
 def _inflated(body: bytes, encoding: str, most: int) -> bytes:

@@ -167,6 +167,8 @@ def _proxy(variable: str, value: str) -> Proxy:
     login = None
     if "@" in parts.netloc:
         login = unquote(parts.username or ""), unquote(parts.password or "")
+        if ":" in login[0]:
+            raise SettingError(f"{variable} names a user with a colon, which no proxy takes: name another")
     return Proxy(f"{parts.scheme}://{host}:{port}", variable, login)
 
 
