@@ -265,7 +265,7 @@ EXCEPTIONS = {
     Fate.KEY: (MayBeFinal, MayBeFinal),
     Fate.STRANGE: (MayBeFinal, Transient),
     Fate.DOUBTFUL: (MayBeFinal, Unscored),
-    Fate.JUDGE: (JudgeError, JudgeError),
+    Fate.JUDGE: (JudgeError, MayBeFinal),
 }
 
 
@@ -387,3 +387,13 @@ JSON = st.recursive(
 @given(st.sampled_from([200, 400, 401, 403, 404, 429, 500]), JSON)
 def test_any_json_is_sorted(status: int, body: Any) -> None:
     failed(read_reply(status, {}, json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize("status", [402, 403, 404])
+def test_what_is_final_for_a_judge_must_repeat_once_it_has_answered(status: int) -> None:
+    reply = Reply(status, message="You have no credits left. Model not found, permission denied.")
+    first = failure_of(reply, judge="m", key_variable="KEY")
+    later = failure_of(reply, judge="m", key_variable="KEY", answered=True)
+    assert isinstance(first, JudgeError)
+    assert isinstance(later, MayBeFinal)
+    assert str(later.final) == str(first)

@@ -38,7 +38,7 @@ class Fate(Enum):
     KEY = "may pass; final where it repeats while nothing is answered"
     STRANGE = "may pass; final where it repeats and this judge has answered nothing yet"
     DOUBTFUL = "final where it repeats and this judge has answered nothing yet; else refused for this text"
-    JUDGE = "final for this judge"
+    JUDGE = "final for this judge; where it has answered before, only if it repeats while nothing is answered"
 
 
 class Body(Enum):
@@ -327,7 +327,7 @@ def failure_of(
     reason = row.reason or f"http_{reply.status}"
     final = JudgeError(f"model {judge} {says}")
     after_s = retry_after_s(reply.headers)
-    if row.fate is Fate.JUDGE:
+    if row.fate is Fate.JUDGE and not answered:
         return final
     if row.fate is Fate.TEXT or (row.fate is Fate.DOUBTFUL and answered):
         return Unscored(reason, said if row.fate is Fate.DOUBTFUL else says, tokens=reply.billed[:2])

@@ -70,7 +70,7 @@ class Connections:
         self._key = key
         self._proxy = None if own_server else proxy_of(address)
         self._secrets = (key, *(self._proxy.login or ("",))[1:]) if self._proxy else (key,)
-        self._reached = False
+        self._reached = self._answered = False
         self._then = then
         encrypted = address.startswith("https") or (self._proxy and self._proxy.address.startswith("https"))
         self._ssl = trusted_certificates() if encrypted else False
@@ -118,6 +118,7 @@ class Connections:
             except BaseException:
                 response.close()
                 raise
+            self._answered = self._answered or response.status < 300
         except aiohttp.ConnectionTimeoutError:
             raise Unreached("connection", f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
         except asyncio.TimeoutError:
@@ -167,10 +168,11 @@ class Connections:
         with contextlib.suppress(ValueError):  # relative, most likely
             location = str(response.url.join(URL(location)))
         address = re.split(r"[?#]", location, maxsplit=1)[0]
-        return JudgeError(
+        final = JudgeError(
             f"model {self._judge} redirects to {presentable(address, self._key)} ({response.status}), and "
             "texts go to no address but the one that is set: set OPENAI_BASE_URL to it if that is right"
         )
+        return MayBeFinal("redirect", final) if self._answered else final
 
     def _refused_by_proxy(self, status: int) -> WritingRLError:
         assert self._proxy
