@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 from pathlib import Path
 
@@ -215,12 +216,16 @@ def test_a_budget_ends_the_run_whole_and_a_larger_one_goes_on(start_training, ju
     assert steps[-1]["writing_rl/judge/total_calls"] == 2 * STEP + 3
 
 
-def test_a_judge_that_verl_serves_is_asked_in_its_own_vllm(start_training, material):
+def test_a_judge_that_verl_serves_is_asked_in_its_own_vllm(start_training, material, tmp_path):
     # A model that can judge does not fit here; that it was really asked shows in what it says.
+    judge = shutil.copytree(material / "base_model", tmp_path / "judge")
+    for name, limit in (("config", "max_position_embeddings"), ("tokenizer_config", "model_max_length")):
+        file = judge / f"{name}.json"  # the instructions alone are longer than what the policy reads
+        file.write_text(json.dumps(json.loads(file.read_text()) | {limit: 2048}))
     model = [
-        f"reward.reward_model.model_path={material / 'base_model'}",
-        "reward.reward_model.rollout.max_model_len=1024",
-        "reward.reward_model.rollout.prompt_length=900",
+        f"reward.reward_model.model_path={judge}",
+        "reward.reward_model.rollout.max_model_len=2048",
+        "reward.reward_model.rollout.prompt_length=1900",
         "writing_rl.judge.max_tokens=32",
         "writing_rl.judge.max_unscored_share=1",
     ]

@@ -175,7 +175,7 @@ def test_a_hundred_answers_go_through_the_client(
     assert [comparison.outcome for comparison in comparisons] == expected
     assert {comparison.reason for comparison in comparisons} >= {"", "no_verdict"}
     assert all(len(comparison.detail) < 500 for comparison in comparisons)
-    assert len(field_server.requests) == len(ANSWERS)
+    assert len(field_server.requests) >= len(ANSWERS)  # on a busy machine a slow request is hedged
 
 
 @pytest.mark.parametrize(

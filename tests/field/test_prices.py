@@ -159,7 +159,8 @@ def test_the_start_says_which_price_counts_and_of_which_day(
     judge = JudgeSettings(models=("gpt-4.1", "house"), base_url=field_server.url)
     settings = Settings("index.json", str(tmp_path), judge, Rewards(), Promotion(), "middle")
     task = ({"role": "user", "content": "Write."},)
-    preflight.check_judge(settings, Sample(1, 1, "train", task, "Write.", ("one two", "three four"), None))
+    sample = Sample(1, 1, "train", task, "Write.", ("one two", "three four"), None)
+    preflight.check_judge(settings, [sample], "train.parquet")
     known, unknown = (line for line in capsys.readouterr().err.splitlines() if "price of" in line)
     assert known.startswith("[writing-rl] price of gpt-4.1: $2 a million tokens read ($0.5 from the cache), ")
     assert re.search(
