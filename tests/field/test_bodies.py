@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from tests.field.asking import KEY, SDKS, MakeChat, ask, settings
+from tests.field.asking import KEY, MakeChat, ask, settings
 from tests.field.endpoints import FieldServer, Response, dashscope_message, message
 from writing_rl.errors import Transient, Unscored
 from writing_rl.judging.providers import http
@@ -28,18 +28,6 @@ JSON = json.dumps(WHOLE).encode()
 #: An answer that would be a verdict, and inflates to 300 MB.
 BOMB_TAIL = b" " * (1 << 20)
 HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\n"
-
-
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "DASHSCOPE_API_KEY"):
-        monkeypatch.setenv(name, KEY)
-
-
-@pytest.fixture(params=SDKS, ids=lambda sdk: sdk.__name__)
-def sdk(request: pytest.FixtureRequest) -> MakeChat:
-    made: MakeChat = request.param
-    return made
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +93,7 @@ def test_a_body_without_end_is_no_answer(field_server: FieldServer, sdk: MakeCha
     field_server.behaviours["m"] = lambda _: Response(raw=endless)
     with pytest.raises(Unscored) as caught:
         ask(sdk(field_server.origin, settings()))
-    assert caught.value.reason in ("malformed", "connection", "timeout")  # the last on a busy machine
+    assert caught.value.reason in ("malformed", "connection")
     assert endless.sent < MOST_SENT
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.field.endpoints import FieldServer, Request, Response, message
 from tests.field.judging import judged, settings_for
+from writing_rl.judging import latency
 from writing_rl.judging.grade import parse_grades
 from writing_rl.judging.providers.http import LONGEST_BODY
 from writing_rl.judging.verdict import Outcome, Verdict, parse_verdict
@@ -161,6 +162,7 @@ def test_a_hundred_answers_go_through_the_client(
         return message(ANSWERS[int(number)][0])
 
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
+    monkeypatch.setattr(latency, "SHORTEST_S", 120.0)  # a busy machine's answers are not hedged
     field_server.behaviours["hostile"] = behaviour
     comparisons = judged(
         settings_for("hostile", field_server, ask_again=0),
@@ -175,7 +177,7 @@ def test_a_hundred_answers_go_through_the_client(
     assert [comparison.outcome for comparison in comparisons] == expected
     assert {comparison.reason for comparison in comparisons} >= {"", "no_verdict"}
     assert all(len(comparison.detail) < 500 for comparison in comparisons)
-    assert len(field_server.requests) >= len(ANSWERS)  # on a busy machine a slow request is hedged
+    assert len(field_server.requests) == len(ANSWERS)
 
 
 @pytest.mark.parametrize(

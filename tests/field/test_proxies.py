@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.field.asking import KEY, SDKS, MakeChat, ask
+from tests.field.asking import KEY, MakeChat, ask
 from tests.field.company import Proxy, certificates
 from tests.field.endpoints import FieldServer, Request, Response, dashscope_message, message
 from writing_rl import own_server
@@ -43,12 +43,6 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in (*VARIABLES, *map(str.upper, VARIABLES), *CERTIFICATES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-
-
-@pytest.fixture(params=SDKS, ids=lambda sdk: sdk.__name__)
-def sdk(request: pytest.FixtureRequest) -> MakeChat:
-    made: MakeChat = request.param
-    return made
 
 
 class Company:

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.field.asking import KEY, SDKS, MakeChat, ask
+from tests.field.asking import KEY, MakeChat, ask
 from tests.field.endpoints import FieldServer, Response
 from writing_rl.errors import JudgeError
-
-
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "DASHSCOPE_API_KEY"):
-        monkeypatch.setenv(name, KEY)
-
-
-@pytest.fixture(params=SDKS, ids=lambda sdk: sdk.__name__)
-def sdk(request: pytest.FixtureRequest) -> MakeChat:
-    made: MakeChat = request.param
-    return made
 
 
 def redirect(field_server: FieldServer, status: int, location: str | None) -> None:
