@@ -25,7 +25,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,27 +124,30 @@ async def judge(arguments: argparse.Namespace, pairs: list[Pair], known: list[Pa
     from tqdm import tqdm
 
     from writing_rl.calibration.order_verdicts import judge_orders, read_order_verdicts
+    from writing_rl.command import say
     from writing_rl.judging.call_forecast import announce, of_pairs
     from writing_rl.judging.judge import load_templates
     from writing_rl.judging.make import close_all, describe, make_channel, make_judges
     from writing_rl.judging.options import judge_settings
-    from writing_rl.judging.pairs import judged_ids
+    from writing_rl.judging.pairs import judged_ids, judged_with
+    from writing_rl.judging.verdict import Strategy
 
-    settings = judge_settings(arguments)
+    settings = replace(judge_settings(arguments), strategy=Strategy.BOTH)
     templates = load_templates()
     judges = make_judges(settings, templates, make_channel(settings))
     path = arguments.output
     if path.exists():
         read_order_verdicts(path, known, ",".join(settings.models))  # refuses what is something else
-    done = judged_ids(path, known, retry_unscored=arguments.retry_unscored)
+    made = judged_with(settings, templates)
+    done = judged_ids(path, known, made, retry_unscored=arguments.retry_unscored)
     left = [pair for pair in pairs if pair.id not in done]
     before = len(pairs) - len(left)
-    print(f"Judge: {describe(judges)}; {len(pairs)} pairs, {before} judged before", file=sys.stderr)
+    say(f"Judge: {describe(judges)}; {len(pairs)} pairs, {before} judged before", file=sys.stderr)
     announce([of_pairs(left, settings, templates, orders=2)], settings.limits)
     cost = 0.0
     try:
         with tqdm(disable=None, total=len(left), unit="pair") as bar:
-            async for entry in judge_orders(judges, settings.rules, left, path, arguments.parallel):
+            async for entry in judge_orders(judges, settings.rules, left, path, arguments.parallel, made):
                 cost += entry["cost_usd"] or 0.0
                 bar.set_postfix_str(f"{cost:.4f} USD", refresh=False)
                 bar.update()

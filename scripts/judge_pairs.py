@@ -62,7 +62,7 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     from writing_rl.judging.judge import load_templates
     from writing_rl.judging.make import close_all, describe, make_channel, make_judges
     from writing_rl.judging.options import judge_settings
-    from writing_rl.judging.pairs import as_line, judge_pair, judged_ids, read_pairs
+    from writing_rl.judging.pairs import as_line, judge_pair, judged_ids, judged_with, read_pairs
     from writing_rl.judging.verdict import Strategy
 
     pairs = read_pairs(arguments.input)
@@ -70,7 +70,8 @@ async def judge_file(arguments: argparse.Namespace) -> None:
     settings = replace(judge_settings(arguments), strategy=strategy)
     templates = load_templates()
     judges = make_judges(settings, templates, make_channel(settings))
-    done = judged_ids(arguments.output, pairs, retry_unscored=arguments.retry_unscored)
+    made = judged_with(settings, templates)
+    done = judged_ids(arguments.output, pairs, made, retry_unscored=arguments.retry_unscored)
     left = [pair for pair in pairs if pair.id not in done]
     say(f"Judge: {describe(judges)}; {len(pairs)} pairs, {len(done)} judged before", file=sys.stderr)
     announce([of_pairs(left, settings, templates, len(strategy.policy_slots))], settings.limits)
@@ -82,7 +83,7 @@ async def judge_file(arguments: argparse.Namespace) -> None:
             tqdm(disable=None, total=len(left), unit="pair") as bar,
         ):
             async for pair, comparison in as_answered(left, compare, arguments.parallel):
-                line = as_line(pair, comparison)
+                line = as_line(pair, comparison, made)
                 output.write(json.dumps(line, ensure_ascii=False) + "\n")
                 output.flush()
                 cost += line["cost_usd"] or 0.0

@@ -10,6 +10,7 @@ import pytest
 
 from tests.field.endpoints import FieldServer, Request, Response, error, message
 from writing_rl.data.samples import read_samples
+from writing_rl.start_record import read_starts
 from writing_rl.summary import read_metrics
 
 STEPS, STEP = 10, 16  # a step is 4 prompts with 4 rollouts each
@@ -28,9 +29,17 @@ def test_ten_steps_survive_an_outage_a_flagged_text_a_401_and_a_proxy(
 ) -> None:
     flagged = read_samples(str(material / "train.parquet"))[5].prompt
     seen: list[str] = []
+    refusals = 0
 
     def behave(request: Request) -> Response:
+        nonlocal refusals
         number = request.number
+        for name in ("max_tokens", "temperature"):
+            if name in request.body:
+                refusals += 1
+                return error(
+                    400, f"Unsupported parameter: '{name}'", param=name, code="unsupported_parameter"
+                )
         seen.append("flagged" if flagged in request.text else "judged")
         if number == 30:
             return error(401, "gateway hiccup")
@@ -70,5 +79,15 @@ def test_ten_steps_survive_an_outage_a_flagged_text_a_401_and_a_proxy(
     assert len(unscored) == seen.count("flagged") > 0
     assert {line["reason"] for line in unscored} == {"content_filter"}
     assert all("requires moderation" in line["detail"] for line in unscored)
+    # Learnt at the start: no worker was refused once more, and all asked in the same way.
+    assert refusals == 2
+    started = read_starts(run.folder / "logs" / "trial")[0]["settings"]
+    learnt = {name: value for name, value in started.items() if ".judge.learnt." in name}
+    prefix = "writing_rl.judge.learnt.field-judge."
+    assert learnt == {
+        f"{prefix}max_tokens": None,
+        f"{prefix}max_completion_tokens": 2048,
+        f"{prefix}temperature": None,
+    }
     assert "cannot be reached" in run.output
     assert "answers again after 1" in run.output

@@ -47,7 +47,7 @@ def judged(path: Path, *judges: Fake, pairs: tuple[Pair, ...] = (PAIR,)) -> dict
     """The last entry of what some judges say."""
 
     async def run() -> dict[str, Any]:
-        return [entry async for entry in judge_orders(judges, Rules(), pairs, path, 2)][-1]
+        return [entry async for entry in judge_orders(judges, Rules(), pairs, path, 2, "made")][-1]
 
     return asyncio.run(run())
 
@@ -155,7 +155,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_strategy_of_the_rules_does_not_matter(tmp_path: Path) -> None:
     async def run() -> None:
         rules = Rules(Strategy.ADVANTAGE)
-        async for _ in judge_orders([Fake(["[[A]]"], ["[[A]]"])], rules, [PAIR], tmp_path / "out.jsonl", 1):
+        async for _ in judge_orders(
+            [Fake(["[[A]]"], ["[[A]]"])], rules, [PAIR], tmp_path / "out.jsonl", 1, "made"
+        ):
             pass
 
     asyncio.run(run())

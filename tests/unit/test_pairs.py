@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from writing_rl.judging.asking import as_answered
 from writing_rl.judging.channel import Deadline
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.judge import Question, load_templates
-from writing_rl.judging.pairs import Pair, as_line, judge_pair, judged_ids, read_pairs
+from writing_rl.judging.pairs import Pair, as_line, judge_pair, judged_ids, judged_with, read_pairs
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Strategy
+from writing_rl.settings import JudgeSettings
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "judge_pairs.py"
 GOOD, POOR = "The better text.", "The worse text."
+MADE = "0123456789abcdef"
 
 
 class Knower:
@@ -35,6 +38,10 @@ class Knower:
 
 def pair(id: Any = 1, a: str = GOOD, b: str = POOR, **more: Any) -> dict[str, Any]:
     return {"id": id, "prompt": "Write.", "response_a": a, "response_b": b, **more}
+
+
+def verdict(id: Any, verdict: str | None) -> dict[str, Any]:
+    return {"id": id, "verdict": verdict, "judged_with": MADE}
 
 
 def write(path: Path, *entries: Any) -> Path:
@@ -59,7 +66,7 @@ async def test_verdicts_are_in_terms_of_the_responses(
     strategy: Strategy, a: str, b: str, verdict: str
 ) -> None:
     given = Pair(7, "Write.", a, b)
-    line = as_line(given, await judge_pair([Knower()], given, Rules(strategy)))
+    line = as_line(given, await judge_pair([Knower()], given, Rules(strategy)), MADE)
     assert (line["id"], line["verdict"]) == (7, verdict)
     called = GOOD in a or GOOD in b
     assert line["calls"] == (len(strategy.policy_slots) if called else 0)
@@ -73,7 +80,7 @@ async def test_verdicts_are_in_terms_of_the_responses(
 )
 async def test_a_text_that_shows_nothing_loses_without_a_call(first: str, second: str, verdict: str) -> None:
     comparison = await judge_pair([], Pair(1, "p", first, second), Rules())
-    assert as_line(Pair(1, "p", first, second), comparison)["verdict"] == verdict
+    assert as_line(Pair(1, "p", first, second), comparison, MADE)["verdict"] == verdict
     assert (comparison.reason, comparison.calls) == ("no_answer", ())
 
 
@@ -83,7 +90,7 @@ async def test_no_verdict_is_null_with_its_reason() -> None:
             raise Unscored("http_500", "broken")
 
     given = Pair("x", "Write.", GOOD, POOR)
-    line = as_line(given, await judge_pair([Silent()], given, Rules(Strategy.BOTH)))
+    line = as_line(given, await judge_pair([Silent()], given, Rules(Strategy.BOTH)), MADE)
     assert (line["verdict"], line["reason"], line["detail"]) == (None, "http_500", "broken")
 
 
@@ -114,12 +121,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_what_was_judged_stays_judged_and_a_torn_line_goes(tmp_path: Path) -> None:
     pairs = [Pair(number, "p", GOOD, POOR) for number in range(4)]
-    output = write(tmp_path / "out.jsonl", {"id": 0, "verdict": "A"}, {"id": 1, "verdict": None})
+    output = write(tmp_path / "out.jsonl", verdict(0, "A"), verdict(1, None))
     whole = output.read_bytes()
     output.write_bytes(whole + b'{"id": 2, "verd')
-    assert judged_ids(output, pairs) == {0, 1}
+    assert judged_ids(output, pairs, MADE) == {0, 1}
     assert output.read_bytes() == whole
-    assert judged_ids(output, pairs, retry_unscored=True) == {0}
+    assert judged_ids(output, pairs, MADE, retry_unscored=True) == {0}
     assert output.read_bytes() == whole.splitlines(keepends=True)[0]
     assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
 
@@ -129,8 +136,27 @@ def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path, line: str) 
     output = tmp_path / "notes.txt"
     output.write_text(f"{line}\n")
     with pytest.raises(DataError, match="name another --output"):
-        judged_ids(output, [Pair(1, "p", GOOD, POOR)])
+        judged_ids(output, [Pair(1, "p", GOOD, POOR)], MADE)
     assert output.read_text() == f"{line}\n"
+
+
+def test_verdicts_of_another_judge_settings_or_instructions_are_not_gone_on_with(tmp_path: Path) -> None:
+    output = write(tmp_path / "out.jsonl", verdict(1, "A"))
+    settings = JudgeSettings(("a",))
+    templates = load_templates()
+    others = [
+        judged_with(settings, templates),
+        judged_with(replace(settings, models=("b",)), templates),
+        judged_with(replace(settings, strategy=Strategy.BOTH), templates),
+        judged_with(replace(settings, request={"top_p": 0.5}), templates),
+        judged_with(settings, replace(templates, ask_again="Which one?")),
+    ]
+    assert len({*others, MADE}) == 6
+    before = output.read_bytes()
+    for made in others:
+        with pytest.raises(DataError, match=r"line 1 was judged by another judge.*name another --output"):
+            judged_ids(output, [Pair(1, "p", GOOD, POOR)], made, retry_unscored=True)
+    assert output.read_bytes() == before
 
 
 async def test_as_many_run_at_a_time_as_asked_for() -> None:

@@ -264,13 +264,13 @@ def check_judge(
         What the judges' refusals taught of the parameters of requests, by the judges that taught anything.
     """
     for line in price_lines(settings.judge):
-        print(f"[writing-rl] {line}", file=sys.stderr, flush=True)
+        say(f"[writing-rl] {line}", file=sys.stderr)
     spent = spent_file(settings.log_dir)
     check_budget(spent, read_spent(spent), settings.judge.limits)
     learnt: dict[str, dict[str, Any]] = {}
     for name in settings.judge.models:
         if provider_of(name, settings.judge) == "verl":
-            print("[writing-rl] judge: a model that verl serves in this run", flush=True)
+            say("[writing-rl] judge: a model that verl serves in this run")
         else:
             of_judge = asyncio.run(check_one_judge(replace(settings.judge, models=(name,)), samples, path))
             learnt |= {name: of_judge} if of_judge else {}

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from writing_rl import own_server
+from writing_rl.command import say
 from writing_rl.cpu import environment
 from writing_rl.errors import SetupError
 from writing_rl.launch.gpus import Gpu, installed_gpus, visible_gpus
@@ -108,7 +109,7 @@ def serve(
     if placement is None:
         (placement,) = placements([checkpoint], arguments)
     where = f" on {placement.describe()}" if placement else ""
-    print(f"Starting vLLM with {checkpoint}{where}", file=sys.stderr)
+    say(f"Starting vLLM with {checkpoint}{where}", file=sys.stderr)
     port = _free_port()
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--model", checkpoint, "--served-model-name", name]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from writing_rl.command import say
 from writing_rl.figures import read_figures
 
 REWARD = "critic/score/mean"
@@ -83,7 +84,7 @@ def main() -> None:
     steps = read_metrics(arguments.log_dir)
     if not steps:
         sys.exit(f"Error: {arguments.log_dir} holds no figures of a run")
-    print(summarize(steps, arguments.judge))
+    say(summarize(steps, arguments.judge))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def order_verdict(comparison: Comparison, first: Verdict, vote: VoteRule) -> Ver
 
 
 async def judge_orders(
-    judges: Sequence[Judge], rules: Rules, pairs: Iterable[Pair], path: Path, parallel: int
+    judges: Sequence[Judge], rules: Rules, pairs: Iterable[Pair], path: Path, parallel: int, made: str
 ) -> AsyncIterator[dict[str, Any]]:
     """Judges pairs in both orders, appends each to a file as it is done, and yields its entry.
 
@@ -84,22 +84,25 @@ async def judge_orders(
         pairs: What is judged.
         path: The file.
         parallel: How many pairs are judged at a time.
+        made: What makes the verdicts what they are; see `pairs.judged_with`.
     """
     compare = functools.partial(judge_pair, judges, rules=replace(rules, strategy=Strategy.BOTH))
     judge = ",".join(judge.name for judge in judges)
     with open(path, "a", encoding="utf-8") as output:
         async for pair, comparison in as_answered(pairs, compare, parallel):
-            entry = as_order_line(pair, comparison, judge, rules.vote)
+            entry = as_order_line(pair, comparison, judge, rules.vote, made)
             output.write(json.dumps(entry) + "\n")
             output.flush()
             yield entry
 
 
-def as_order_line(pair: Pair, comparison: Comparison, judge: str, vote: VoteRule) -> dict[str, Any]:
+def as_order_line(
+    pair: Pair, comparison: Comparison, judge: str, vote: VoteRule, made: str
+) -> dict[str, Any]:
     """The output's entry of a pair that was judged in both orders."""
     given, swapped = (order_verdict(comparison, first, vote) for first in (Verdict.A, Verdict.B))
     return {
-        **as_line(pair, comparison),
+        **as_line(pair, comparison, made),
         "given": given.value if given else None,
         "swapped": swapped.value if swapped else None,
         "judge": judge,

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
 
+from writing_rl.command import say
 from writing_rl.errors import SettingError
 from writing_rl.judging.chat import Answer, Messages
 
@@ -118,9 +119,7 @@ class Cache:
             )
         except sqlite3.Error as error:
             if not self._broken:
-                print(
-                    f"[writing-rl] the judge's cache {self._path} is not used any more: {error}", flush=True
-                )
+                say(f"[writing-rl] the judge's cache {self._path} is not used any more: {error}")
             self._broken = True
             return None
 

@@ -12,6 +12,7 @@ from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
+from writing_rl.command import say
 from writing_rl.errors import JudgeError, MayBeFinal, Transient, Unreached, Unscored
 from writing_rl.judging.chat import Answer
 from writing_rl.judging.latency import LatencyTracker
@@ -279,7 +280,7 @@ class Endpoint:
             )
         if away_s >= REPORTED_AFTER_S and not self._reported:
             self._reported = True
-            print(f"[writing-rl] {why}: waiting for up to {self._outage_s:.0f} s", flush=True)
+            say(f"[writing-rl] {why}: waiting for up to {self._outage_s:.0f} s")
         # Soon at first, for most outages are short; and seldom where many questions wait, for one finds out.
         longest_s = min(FIRST_PAUSE_S + away_s, max(LONGEST_PAUSE_OF_OUTAGE_S, self._waiting / LOOKS_PER_S))
         pause = min(random.uniform(0.5, 1.0) * longest_s, self._outage_s - away_s)
@@ -297,7 +298,7 @@ class Endpoint:
             return
         if self._reported:
             away_s = _now() - self._away_since
-            print(f"[writing-rl] {self._name} answers again after {away_s:.0f} s", flush=True)
+            say(f"[writing-rl] {self._name} answers again after {away_s:.0f} s")
         self._away_since, self._reported = None, False
         self._back.set()
 

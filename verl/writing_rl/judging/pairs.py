@@ -2,11 +2,13 @@
 
 Input, one JSON object a line: `{"id", "prompt", "response_a", "response_b", "criteria"?}`.
 Output, likewise: `{"id", "verdict": "A" | "B" | "C" | null, "reason": str | null, ...}`, always in terms of
-`response_a` and `response_b`; null is unscored.
+`response_a` and `response_b`; null is unscored. `judged_with` tells verdicts of one judge, its settings and
+its instructions from those of others, which a file never mixes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -18,11 +20,13 @@ from writing_rl.data.fields import shown
 from writing_rl.errors import DataError
 from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.compare import NO_ANSWER, Comparison, judge_texts
-from writing_rl.judging.judge import Judge
+from writing_rl.judging.judge import Judge, Templates
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.text import judged_text
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.verdict import Outcome, Verdict
+from writing_rl.redact import redact
+from writing_rl.settings import JudgeSettings
 
 #: What the policy's outcome says of a pair whose `response_a` stands in for the policy.
 VERDICTS = {Outcome.WIN: Verdict.A, Outcome.LOSS: Verdict.B, Outcome.TIE: Verdict.TIE, Outcome.UNSCORED: None}
@@ -67,12 +71,29 @@ def read_pairs(path: Path) -> list[Pair]:
     return list(pairs.values())
 
 
-def judged_ids(path: Path, pairs: Iterable[Pair], *, retry_unscored: bool = False) -> set[str | int]:
+def judged_with(judges: JudgeSettings, templates: Templates) -> str:
+    """A checksum of what makes verdicts what they are: judges, strategy, parameters and instructions."""
+    made = {
+        "judges": judges.models,
+        "base_url": redact(judges.base_url or ""),
+        "strategy": judges.strategy.value,
+        "vote": judges.vote.value,
+        "temperature": judges.temperature,
+        **judges.requests_set,
+        "instructions": templates.fingerprint,
+    }
+    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def judged_ids(
+    path: Path, pairs: Iterable[Pair], made: str, *, retry_unscored: bool = False
+) -> set[str | int]:
     """The pairs that an earlier start has judged already; makes the file ready for more.
 
     Args:
         path: The output file; it may be missing. A last line that a kill has torn is removed.
         pairs: The input.
+        made: What the new verdicts are made with; see `judged_with`.
         retry_unscored: Whether unscored pairs are removed, to be judged again.
 
     Raises:
@@ -94,6 +115,11 @@ def judged_ids(path: Path, pairs: Iterable[Pair], *, retry_unscored: bool = Fals
             raise DataError(f"{path}, line {number} is no verdict: name another --output") from None
         if not is_known:
             raise DataError(f"{path}, line {number}: no pair has the id {shown(id)}: name another --output")
+        if entry.get("judged_with") != made:
+            raise DataError(
+                f"{path}, line {number} was judged by another judge, or with other instructions or settings: "
+                "name another --output"
+            )
         if verdict is None and retry_unscored:
             continue
         kept.append(line)
@@ -114,8 +140,8 @@ async def judge_pair(judges: Sequence[Judge], pair: Pair, rules: Rules) -> Compa
     return Comparison(outcome, reason=NO_ANSWER)
 
 
-def as_line(pair: Pair, comparison: Comparison) -> dict[str, Any]:
-    """The output's entry of a pair."""
+def as_line(pair: Pair, comparison: Comparison, made: str) -> dict[str, Any]:
+    """The output's entry of a pair; `made` is what `judged_with` says."""
     verdict, usage = VERDICTS[comparison.outcome], Usage.of(comparison)
     return {
         "id": pair.id,
@@ -128,4 +154,5 @@ def as_line(pair: Pair, comparison: Comparison) -> dict[str, Any]:
         "completion_tokens": usage.completion_tokens,
         "cost_usd": usage.known_cost_usd,
         "latency_s": round(sum(usage.latencies_s), 3),
+        "judged_with": made,
     }

@@ -10,6 +10,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from writing_rl.command import say
 from writing_rl.errors import JudgeError, SetupError
 from writing_rl.files import write_whole
 from writing_rl.judging.limits import Bill, Limits
@@ -42,7 +43,7 @@ def write_spent(path: Path, spent: Bill) -> None:
     try:
         write_whole(path, json.dumps(dataclasses.asdict(spent), indent=1) + "\n")
     except OSError as error:
-        print(f"[writing-rl] {path} cannot be written: {error.strerror or error}", flush=True)
+        say(f"[writing-rl] {path} cannot be written: {error.strerror or error}")
 
 
 def check_budget(path: Path, spent: Bill, limits: Limits) -> None:

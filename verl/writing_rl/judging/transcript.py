@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from writing_rl.command import say
 from writing_rl.judging.compare import Comparison
 from writing_rl.judging.verdict import Verdict
 
@@ -61,7 +62,7 @@ class Transcript:
             os.write(self._open(), line + b"\n")
         except OSError as error:
             self._broken = True
-            print(f"[writing-rl] no transcript of the judge from here on: {self._path()}: {error.strerror}")
+            say(f"[writing-rl] no transcript of the judge from here on: {self._path()}: {error.strerror}")
 
     def _entry(self, comparison: Comparison) -> dict[str, Any]:
         return {

@@ -12,6 +12,8 @@ import sys
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 
+from writing_rl.command import say
+
 #: The kernel that transformers 5.9 takes for `flash_attention_2` where flash-attn is not installed
 #: (`transformers/modeling_flash_attention_utils.py`).
 HUB_KERNEL = "kernels-community/flash-attn2"
@@ -82,7 +84,7 @@ def main() -> None:
     parser.add_argument("--try", dest="kernel", type=Kernel, help="flash-attn, kernels or sdpa")
     kernel = parser.parse_args().kernel
     if kernel is None:
-        print(describe())
+        say(describe())
         return
     try:
         load(kernel)

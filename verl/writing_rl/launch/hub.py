@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from writing_rl.command import say
 from writing_rl.errors import SettingError, SetupError
 from writing_rl.redact import printable, redact
 
@@ -66,7 +67,7 @@ def local_model(name: str, setting: str) -> Path:
     except HubUnreachable as unreachable:
         with contextlib.suppress(SettingError):
             cached = _cached(name, setting)
-            print(f"[writing-rl] {unreachable.cause}: using {name} as it was fetched before", flush=True)
+            say(f"[writing-rl] {unreachable.cause}: using {name} as it was fetched before")
             return cached
         raise
 
@@ -89,7 +90,7 @@ def _fetched(name: str, setting: str) -> Path:
         if missing:
             size = sum(file.file_size for file in missing)
             _check_disk(name, size)
-            print(f"[writing-rl] fetching {name}: {len(missing)} files, {size / 1e9:.1f} GB", flush=True)
+            say(f"[writing-rl] fetching {name}: {len(missing)} files, {size / 1e9:.1f} GB")
         return Path(snapshot_download(name, **options))
 
 

@@ -8,6 +8,7 @@ import time
 
 import psutil
 
+from writing_rl.command import say
 from writing_rl.launch.gpus import Gpu
 from writing_rl.launch.phase_log import Sample
 
@@ -46,7 +47,7 @@ class MemoryWatch:
                     used[self._gpus[uuid.strip()]] = int(mib) << 20
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             if not self._failed:
-                print(f"[writing-rl] GPU memory could not be measured at times: {error}", flush=True)
+                say(f"[writing-rl] GPU memory could not be measured at times: {error}")
             self._failed = True
         return tuple(used)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import psutil
 
+from writing_rl.command import say
 from writing_rl.errors import RunFailure
 
 #: What Ray says (`ray/_private/node.py`); its exception has no class of its own.
@@ -29,7 +30,7 @@ def with_a_second_try(start: Callable[[], None]) -> None:
     except Exception as error:
         if TIMED_OUT not in str(error):
             raise
-        print("[writing-rl] Ray has not come up in time: trying once more", flush=True)
+        say("[writing-rl] Ray has not come up in time: trying once more")
         _end_what_came_up()
     else:
         return

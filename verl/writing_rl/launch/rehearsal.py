@@ -21,7 +21,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from writing_rl.command import error_line, told_in_a_line
+from writing_rl.command import error_line, say, told_in_a_line
 from writing_rl.compose import compose
 from writing_rl.data import chat_template
 from writing_rl.data.chat_template import ChatTemplate
@@ -114,7 +114,7 @@ def rehearse(overrides: list[str], out: Path, judge_calls: int) -> Rehearsal:
     if paid:
         paid_judges = replace(settings.judge, models=tuple(paid))
         questions = samples[:judge_calls]
-        print(f"[writing-rl] {announce(paid_judges, questions, count)}", flush=True)
+        say(f"[writing-rl] {announce(paid_judges, questions, count)}")
         judge = measure(paid_judges, questions, count)
 
     out.mkdir(parents=True)
@@ -126,7 +126,7 @@ def rehearse(overrides: list[str], out: Path, judge_calls: int) -> Rehearsal:
     gpus = [] if config.trainer.device == "cpu" else visible_gpus()[: config.trainer.n_gpus_per_node]
 
     def run(name: str, last_step: int, *more: str) -> tuple[MemoryWatch, float, list[Span]]:
-        print(f"[writing-rl] texts {name.replace('-', ' ')}, to step {last_step}", flush=True)
+        say(f"[writing-rl] texts {name.replace('-', ' ')}, to step {last_step}")
         watch, launched = MemoryWatch(gpus), time.time()
         train(name, folder, [*common, f"trainer.total_training_steps={last_step}", *more], {}, watch.look)
         log = (folder.logs / PHASE_FILE).rename(out / f"{name}-{PHASE_FILE}")
@@ -282,13 +282,13 @@ def main() -> None:
             name = check_experiment(str(compose(arguments.overrides).trainer.experiment_name))
             out = Path("logs", f"{name}-rehearsal-{started}")
         out = out.absolute()
-        print(f"Rehearsal in {out}: three steps, a checkpoint, a resume", flush=True)
+        say(f"Rehearsal in {out}: three steps, a checkpoint, a resume")
         try:
             rehearsal = rehearse(arguments.overrides, out, arguments.judge_calls)
         except RunFailure as failure:
             sys.exit(error_line(failure))
         (out / "rehearsal.json").write_text(as_json(rehearsal) + "\n")
-        print(report(rehearsal))
+        say(report(rehearsal))
 
 
 if __name__ == "__main__":

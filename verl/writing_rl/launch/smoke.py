@@ -17,7 +17,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from writing_rl.command import error_line, told_in_a_line
+from writing_rl.command import error_line, say, told_in_a_line
 from writing_rl.compose import compose
 from writing_rl.errors import RunFailure, SettingError
 from writing_rl.launch import attention
@@ -85,10 +85,10 @@ def smoke(profile: str, overrides: list[str], out: Path) -> str:
     folder.make_index(out / "data" / "train.parquet")
     seconds = []
     for step in (1, 2):
-        print(f"step {step} of 2{', resumed from its checkpoint' if step == 2 else ''}", flush=True)
+        say(f"step {step} of 2{', resumed from its checkpoint' if step == 2 else ''}")
         steps = [*settings, f"trainer.total_training_steps={step}"]
         seconds.append(train(f"step-{step}", folder, steps, variables))
-    print("export", flush=True)
+    say("export")
     exported = _export(folder)
     config = compose(_for_compose(settings, variables))
     figures = folder.figures()
@@ -220,9 +220,9 @@ def main() -> None:
     with told_in_a_line(out):
         if profile not in names():
             raise SettingError(f"PROFILE is '{profile}': choose one of {', '.join(names())}")
-        print(f"Smoke run of profile {profile} in {out}", flush=True)
+        say(f"Smoke run of profile {profile} in {out}")
         try:
-            print(smoke(profile, arguments.overrides, out))
+            say(smoke(profile, arguments.overrides, out))
         except RunFailure as failure:
             sys.exit(error_line(failure))
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from writing_rl.command import say
 from writing_rl.curriculum.create import Starts, create_index_file
 from writing_rl.errors import RunFailure
 from writing_rl.figures import read_figures
@@ -150,7 +151,7 @@ def _show(log: Path, shown: int) -> int:
     whole = content[: content.rfind(b"\n") + 1]
     for line in whole.decode("utf-8", "replace").splitlines():
         if MARK in line:
-            print(f"  {line[line.index(MARK) + len(MARK) :]}", flush=True)
+            say(f"  {line[line.index(MARK) + len(MARK) :]}")
     return shown + len(whole)
 
 

@@ -15,6 +15,7 @@ import numpy
 import pyarrow
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
+from writing_rl.command import say
 from writing_rl.data.chat_template import ChatTemplate
 from writing_rl.data.fit import short_enough
 from writing_rl.data.parquet_rows import read_schema
@@ -32,7 +33,7 @@ class WritingDataset(RLHFDataset):
 
     def _read_files_and_tokenize(self) -> None:
         rows = datasets.concatenate_datasets([_known_columns(str(path)) for path in self.data_files])
-        print(f"dataset len: {len(rows)}", flush=True)
+        say(f"dataset len: {len(rows)}")
         if 0 < self.max_samples < len(rows):
             chosen = numpy.arange(len(rows))
             if self.shuffle:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
+from writing_rl.command import say
 from writing_rl.data.samples import SampleKeys
 
 
@@ -77,10 +78,9 @@ class LeavingOut:
         self.left_out = frozenset()
         if not self._told:
             self._told = True
-            print(
+            say(
                 f"[writing-rl] {remaining} of {len(self)} samples have not beaten their last reference, "
-                f"fewer than the {self.batch_size} of a batch: all are sampled again",
-                flush=True,
+                f"fewer than the {self.batch_size} of a batch: all are sampled again"
             )
 
 

@@ -191,13 +191,12 @@ class WritingTrainer(PPOTrainerSync):
             return  # verl's figures are means over what was learnt from
         super()._compute_metrics(batch, metrics, *args, **kwargs)
         # The line that people watch; verl's console logger prints everything else.
-        print(
+        say(
             f"[writing-rl] step {self.global_steps}/{self.total_training_steps}"
             f" | win {metrics['writing_rl/win_rate']:.2f} tie {metrics['writing_rl/tie_rate']:.2f}"
             f" | reward {metrics['critic/score/mean']:.2f}"
             f" | reference {metrics['writing_rl/reference_index/mean']:.2f}"
-            f" | {metrics['response_length/mean']:.0f} tokens | {metrics['timing_s/step']:.1f} s",
-            flush=True,
+            f" | {metrics['response_length/mean']:.0f} tokens | {metrics['timing_s/step']:.1f} s"
         )
 
     def _checkpoint_folder(self) -> Path:
