@@ -399,6 +399,7 @@ async def test_the_judge_that_verl_serves_is_asked_at_its_router(judge_server: A
     address = judge_server.url.removeprefix("http://").removesuffix("/v1")
     chat = make_chat("verl", settings, Served(address, "/models/judge"))
     await chat.complete(MESSAGES)
+    await chat.close()
     assert judge_server.requests[0]["model"] == "/models/judge"
     with pytest.raises(SettingError, match="served by verl, which only a training does"):
         make_chat("verl", settings)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
 import socket
 import zlib
+from dataclasses import dataclass, field
 
 import aiohttp
 import httpx2
@@ -75,19 +77,20 @@ class Connections:
         encrypted = address.startswith("https") or (self._proxy and self._proxy.address.startswith("https"))
         self._ssl = trusted_certificates() if encrypted else False
         self._timeout = aiohttp.ClientTimeout(total=timeout_s + SLACK_S, sock_connect=CONNECT_TIMEOUT_S)
-        self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._kept: _Kept | None = None
         self.through = f" through the proxy of {self._proxy.variable}" if self._proxy else ""
 
     def session(self) -> aiohttp.ClientSession:
         """The session of the running event loop. Its responses are read already when they are returned."""
         loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:
+        if self._kept is None or self._kept.loop is not loop:
             proxy = self._proxy
-            self._session = aiohttp.ClientSession(
+            self._kept = kept = _Kept(loop)
+            guard = functools.partial(self._guard, kept)
+            kept.session = aiohttp.ClientSession(
                 # `Channel` limits the requests in flight.
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=IDLE_S),
-                middlewares=(self._guard,) if self._then is None else (self._then, self._guard),
+                middlewares=(guard,) if self._then is None else (self._then, guard),
                 response_class=_Response,
                 timeout=self._timeout,
                 trust_env=False,  # the same variables for all clients, and never ~/.netrc
@@ -96,19 +99,37 @@ class Connections:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=_with_login(proxy) if proxy else None,
             )
-            self._loop = loop
-        return self._session
+        return self._kept.session
 
     async def close(self) -> None:
         """Closes all connections; a later request opens new ones."""
-        session, self._session, self._loop = self._session, None, None
-        if session is not None:
-            await session.close()
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await kept.session.close()
 
     async def _guard(
+        self, kept: _Kept, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Sends a request, once, and reads its response.
+
+        Where a connection is cut, the idle ones beside it may be as well, and would cost a question one retry
+        each: the next request opens a connection of its own.
+        """
+        kept.in_flight += 1
+        try:
+            return await self._exchange(request, handler)
+        except Cut:
+            if self._kept is kept:
+                self._kept = None
+            raise
+        finally:
+            kept.in_flight -= 1
+            if self._kept is not kept and not kept.in_flight:
+                await kept.session.close()
+
+    async def _exchange(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Sends a request, once, and reads its response."""
         try:
             response = await handler(request)
             self._reached = True
@@ -200,7 +221,7 @@ class Connections:
                     final = JudgeError(f"model {self._judge}: {text}: check {proxy.variable}, {WITHOUT}")
                     return MayBeFinal("proxy", final)
             return Unreached("connection", text)
-        return Transient("connection", text)
+        return Cut("connection", text)
 
     def _not_trusted(self, error: aiohttp.ClientSSLError) -> WritingRLError:
         why = presentable(str(error), self._key)
@@ -209,6 +230,25 @@ class Connections:
         else:
             remedy = "check https:// in its address, and SSL_CERT_FILE"
         return MayBeFinal("certificate", JudgeError(f"model {self._judge}: {why}: {remedy}"))
+
+
+class Cut(Transient):
+    """A connection that was cut before its answer was whole."""
+
+
+@dataclass(eq=False)
+class _Kept:
+    """A session, with the connections that it keeps.
+
+    Attributes:
+        loop: The event loop that they belong to.
+        in_flight: How many requests use them now.
+        session: The session.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    in_flight: int = 0
+    session: aiohttp.ClientSession = field(init=False)
 
 
 class _Response(aiohttp.ClientResponse):
