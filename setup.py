@@ -1,15 +1,17 @@
 """Packaging of Writing-RL: an overlay that adds modules to upstream verl without touching it.
 
 `verl/` of this repository holds only what upstream lacks and has no `__init__.py` in the folders that
-upstream owns, so `import verl` stays upstream's in every kind of install. Packages are therefore listed by
-hand: `find_packages()` would claim `verl`, `scripts` and `tests`, which verl's own wheel installs.
+upstream owns, so `import verl` stays upstream's in every kind of install. Only packages of `writing_rl` are
+searched for: a search from the root would claim `verl`, `scripts` and `tests`, which are in verl's own wheel.
 """
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 VERL = "verl==0.9.1"
+# What we add to verl's own packages.
+OVERLAY = ["verl.utils.reward_score", "verl.workers.reward_manager"]
 # `wrapt` defers our registrations until verl imports the registry, so `import verl` costs nothing more.
 COMMON = [
     "aiohttp",
@@ -29,6 +31,7 @@ COMMON = [
     "pandas>=2.2",
     "psutil",
     "pyarrow>=19",
+    "pydantic>=2.9",
     "pyyaml",
     "ray[default]>=2.41",
     "tensorboard",
@@ -45,24 +48,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
-    packages=[
-        "writing_rl",
-        "writing_rl.ablation",
-        "writing_rl.benchmark",
-        "writing_rl.calibration",
-        "writing_rl.chat",
-        "writing_rl.cpu",
-        "writing_rl.curriculum",
-        "writing_rl.data",
-        "writing_rl.judging",
-        "writing_rl.judging.providers",
-        "writing_rl.launch",
-        "writing_rl.quickstart",
-        "writing_rl.report",
-        "writing_rl.trainer",
-        "verl.utils.reward_score",
-        "verl.workers.reward_manager",
-    ],
+    packages=[*find_packages("verl", include=["writing_rl*"]), *OVERLAY],
     package_dir={"writing_rl": "verl/writing_rl"},
     package_data={
         "writing_rl": ["config/*.yaml", "config/*/*.yaml"],
@@ -87,6 +73,7 @@ setup(
         ],
     },
     entry_points={
+        "console_scripts": ["writing-rl = writing_rl.cli:main"],
         "verl.plugins": ["writing_rl = writing_rl.plugin"],
         "vllm.general_plugins": ["writing_rl_cpu = writing_rl.cpu.vllm_weights:register"],
     },

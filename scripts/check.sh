@@ -4,10 +4,9 @@
 #   bash scripts/check.sh          # says what is wrong
 #   bash scripts/check.sh --fix    # mends what it can first
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/help.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/environment.sh"
 show_help_if_asked "$@"
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/project_python.sh
 python=$(project_python cpu)
 if [ "${1:-}" = --fix ]; then
   "$python" -m ruff check --fix .

@@ -17,12 +17,10 @@
 #   /path/or/URL.whl a wheel of yours
 # The choice is kept until another one is made, so it need not be repeated for a training.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/help.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/environment.sh"
 show_help_if_asked "$@"
-unset CDPATH
 # The folder itself, not a link to it: pip and the environment name it.
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/project_python.sh
 [ $# -eq 0 ] || fail "scripts/setup_env.sh takes no arguments, but variables such as PROFILE=gpu: see its --help"
 
 kind=$(profile_kind "${PROFILE:-}")
@@ -77,7 +75,7 @@ made_here() {
 }
 # What the environment is made from; when it changes, the environment is brought up to date.
 stamp=$folder/.made-from
-wanted="$kind $(cat "$lock" setup.py scripts/vllm-record/pyproject.toml | cksum) $PWD"
+wanted="$kind $(cat "$lock" setup.py scripts/lib/vllm-record/pyproject.toml | cksum) $PWD"
 if [ "$kind" = gpu ]; then wanted+=" flash-attn $FLASH_ATTN_VERSION kernels $KERNELS_VERSION $attention"; fi
 up_to_date() { [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && made_here; }
 if up_to_date; then exit 0; fi
@@ -226,7 +224,7 @@ echo "Installing $packages packages of $lock (log: $log)"
 must_install --no-deps --no-compile -r "$lock"
 packages=
 if [ "$kind" = cpu ]; then
-  must_install --no-deps --no-compile --no-build-isolation ./scripts/vllm-record -e .
+  must_install --no-deps --no-compile --no-build-isolation ./scripts/lib/vllm-record -e .
 else
   must_install --no-deps --no-compile --no-build-isolation -e .
 fi

@@ -5,10 +5,9 @@
 #   bash scripts/test.sh --nightly       # and what shows little more: twenty minutes more
 #   bash scripts/test.sh tests/unit      # any arguments go to pytest
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/help.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/lib/environment.sh"
 show_help_if_asked "$@"
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
-source scripts/project_python.sh
 # Also on a machine with GPUs, whose environment the tests leave alone.
 PROFILE=cpu bash scripts/setup_env.sh
 python=$(project_python cpu)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+
+from tests.commands import writing_rl
 
 # A machine under load must not fail a property that holds.
 hypothesis.settings.register_profile("writing_rl", deadline=None, max_examples=40)
@@ -260,7 +260,7 @@ def reply() -> type[Reply]:
 
 @dataclass(frozen=True)
 class Done:
-    """How a script ended."""
+    """How a command ended."""
 
     code: int
     out: str
@@ -268,18 +268,11 @@ class Done:
 
 
 @pytest.fixture
-def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Runs a script of the project in this process: its name, then its arguments."""
+def run_cli() -> Callable[..., Done]:
+    """Runs `writing-rl` in this process."""
 
-    def run(name: str, *arguments: object) -> Done:
-        path = str(REPOSITORY / "scripts" / name)
-        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
-        code: Any = 0
-        try:
-            runpy.run_path(path, run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-        out, err = capsys.readouterr()
-        return Done(1, out, err + code) if isinstance(code, str) else Done(code or 0, out, err)
+    def run(*words: object) -> Done:
+        done = writing_rl(*words)
+        return Done(done.returncode, done.stdout, done.stderr.removesuffix("\n"))
 
     return run

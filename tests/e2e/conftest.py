@@ -135,7 +135,7 @@ def start_training(material: Path, tmp_path: Path) -> Iterator[object]:
             "trainer.total_training_steps=2",
         ]
         process = subprocess.Popen(
-            [sys.executable, "-m", "writing_rl.main", *settings, *overrides],
+            [sys.executable, "-m", "writing_rl.launch.main", *settings, *overrides],
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,

@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from tests.commands import COMMAND
 from writing_rl.curriculum.index_file import read_index
-from writing_rl.data.samples import read_samples
-from writing_rl.summary import read_metrics
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from writing_rl.dataset.samples import read_samples
+from writing_rl.runlog.summary import read_metrics
 
 GOOD = "When the tide went out it left the {0} on the sand, and a letter in it that nobody had read."
 FAIR = "Grey waves rolled in all morning past the {0}, and nobody on the pier spoke a word."
 THINGS = ("boat", "lamp", "bell", "kite", "map", "clock", "flute", "ring", "key", "cup", "drum", "coin")
 
 
-def run(script: str, *arguments: object) -> str:
+def run(*arguments: object) -> str:
     done = subprocess.run(
-        [sys.executable, str(SCRIPTS / script), *map(str, arguments)],
+        [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -68,22 +66,22 @@ def test_prompts_become_a_training(
     prompts = tmp_path / "prompts.jsonl"
     lines = [{"prompt": f"Write about the {thing}.", "source": "test"} for thing in THINGS]
     prompts.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    at, judge = f"@{judge_server.url}", ("--judge", "a-judge", "--base_url", judge_server.url)
+    at, judge = f"@{judge_server.url}", ("--judge", "a-judge", "--base-url", judge_server.url)
     checkpoint = material / "base_model"
 
     responses, data = tmp_path / "responses.jsonl", tmp_path / "data"
     models = f"strong{at},weak{at},{checkpoint}"
-    run("generate_responses.py", prompts, "--models", models, "--max_tokens", 16, "--output", responses)
-    said = run("prepare_data.py", responses, "--out", data, "--scores", "grade", "--confirm_order", *judge)
+    run("data", "generate", prompts, "--models", models, "--max-tokens", 16, "--output", responses)
+    said = run("data", "prepare", responses, "--output", data, "--scores", "grade", "--confirm-order", *judge)
     assert "strong 8.00 (12), weak 5.00 (12)" in said
     samples = read_samples(data / "train.parquet")
     assert all([text[:4] for text in sample.references[-2:]] == ["Grey", "When"] for sample in samples)
 
     chosen = tmp_path / "chosen" / "train.parquet"
-    options = ("--policy_model", checkpoint, "--policy_max_tokens", 16, "--top", 8)
-    run("select_data.py", "--data", data / "train.parquet", "--out", chosen, *options, *judge)
+    options = ("--policy-model", checkpoint, "--policy-max-tokens", 16, "--top", 8)
+    run("data", "select", data / "train.parquet", "--output", chosen, *options, *judge)
     (data / "test.parquet").rename(chosen.with_name("test.parquet"))
-    said = run("check_data.py", "--data_dir", chosen.parent, "--tokenizer", checkpoint)
+    said = run("data", "check", "--data-dir", chosen.parent, "--tokenizer", checkpoint)
     assert len(read_samples(chosen)) == 8, said
 
     training = start_training(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from tests.commands import COMMAND
 
 
-def run(folder: Path, script: str, *arguments: str) -> str:
+def run(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, str(SCRIPTS / script), *arguments],
+        [*COMMAND, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -27,18 +26,15 @@ def test_a_checkpoint_is_exported_and_writes(start_training: Any, material: Path
     training = start_training("trainer.total_training_steps=1", "trainer.val_before_train=false")
     assert training.wait() == 0, training.story
     folder: Path = training.folder
-    # scripts/train_writing_rl.sh keeps what a training says.
-    (folder / "logs" / "trial" / "train-1.log").write_text(training.output)
-
-    said = run(folder, "export_model.py", "--experiment", "trial")
+    said = run(folder, "export", "--experiment", "trial")
     assert f"--model models/trial-step-1 --against {material / 'base_model'}" in said
     assert_same_weights(
         folder / "checkpoints/trial/global_step_1/actor/model_world_size_1_rank_0.pt",
         folder / "models/trial-step-1/model.safetensors",
     )
 
-    chat = ["--experiment", "trial", "--prompt", "Write a story.", "--max_tokens", "16"]
-    said = run(folder, "chat.py", *chat, "--judge", "offline", "--output", "chat.jsonl")
+    chat = ["--experiment", "trial", "--prompt", "Write a story.", "--max-tokens", "16"]
+    said = run(folder, "chat", *chat, "--judge", "offline", "--output", "chat.jsonl")
     assert f"models/trial-step-1 against {material / 'base_model'}: " in said
     assert "unscored 0 of 1" in said
     line = json.loads((folder / "chat.jsonl").read_text())

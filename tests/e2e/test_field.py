@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.field.endpoints import FieldServer, Request, Response, error, message
-from writing_rl.data.samples import read_samples
-from writing_rl.start_record import read_starts
-from writing_rl.summary import read_metrics
+from writing_rl.dataset.samples import read_samples
+from writing_rl.runlog.start_record import read_starts
+from writing_rl.runlog.summary import read_metrics
 
 STEPS, STEP = 10, 16  # a step is 4 prompts with 4 rollouts each
 AWAY_S = 120.0

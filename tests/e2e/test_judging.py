@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from writing_rl.curriculum.index_file import read_index
-from writing_rl.summary import read_metrics
+from writing_rl.runlog.summary import read_metrics
 
 STEP = 16  # comparisons: 4 prompts with 4 rollouts each
 SETTINGS = [

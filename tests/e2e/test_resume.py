@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.commands import COMMAND
+from writing_rl.curriculum.checkpoint import read_saved
 from writing_rl.curriculum.index_file import read_index, write_index
 from writing_rl.curriculum.journal import journal_of, read_journal, rebuild
-from writing_rl.curriculum.saved import read_saved
 from writing_rl.curriculum.state import Saved
 
 from . import drawn_outcomes
@@ -234,9 +234,8 @@ def test_an_edit_during_a_run_counts_and_a_faulty_one_does_no_harm(
     run.wait_for_line(f"{drawn_outcomes.HANGS} 2")
     index_file = index_of(tmp_path)
     before = read_index(index_file)
-    index_script = Path(__file__).parents[2] / "scripts" / "index.py"
     edits = {key: 4 - index for key, index in before.items() if 4 - index != index}
-    edit = [sys.executable, str(index_script), "set", *(f"{key}={index}" for key, index in edits.items())]
+    edit = [*COMMAND, "index", "set", *(f"{key}={index}" for key, index in edits.items())]
     subprocess.run([*edit, "--experiment", "trial"], cwd=tmp_path, check=True)
     hang_in(tmp_path, 4)
     run.wait_for_line(f"{drawn_outcomes.HANGS} 4")

@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.commands import COMMAND
 from tests.e2e.conftest import LONGEST_END_S, LONGEST_RUN_S, processes_in
 from writing_rl.launch.rehearsal import checkpoint_bytes
 from writing_rl.launch.smoke import make_material
@@ -107,9 +108,8 @@ def test_a_rehearsal_forecasts_the_run(run_module: Any, material: Path, tmp_path
     said = run_module("writing_rl.launch.rehearsal", "--out", "out", *settings, **variables)
     assert "judge calls" in said
     forecast = json.loads((tmp_path / "out" / "rehearsal.json").read_text())
-    script = Path(__file__).parents[2] / "scripts" / "create_index_file.py"
-    subprocess.run([sys.executable, str(script)], cwd=tmp_path, env={**os.environ, **variables}, check=True)
-    run_module("writing_rl.main", *settings, **variables)
+    subprocess.run([*COMMAND, "index", "create"], cwd=tmp_path, env={**os.environ, **variables}, check=True)
+    run_module("writing_rl.launch.main", *settings, **variables)
     plan = forecast["plan"]
     figures = [
         json.loads(line)

@@ -10,7 +10,7 @@ import pytest
 
 from writing_rl.curriculum.index_file import read_index
 from writing_rl.curriculum.journal import journal_of, read_journal, rebuild
-from writing_rl.summary import read_metrics
+from writing_rl.runlog.summary import read_metrics
 
 GRPO = ["actor_rollout_ref.rollout.n=4"]
 PPO = ["algorithm.adv_estimator=gae", "actor_rollout_ref.rollout.n=1", "trainer.val_before_train=false"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from writing_rl.judging.chat import Answer, Chat
+from writing_rl.judging.client.chat_model import Answer, Chat
 from writing_rl.judging.providers.dashscope_sdk import DashScopeChat
 from writing_rl.judging.providers.openai_compatible import OpenAICompatibleChat
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.settings import JudgeSettings
 
 KEY = "sk-field-0123456789abcdefghij"
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.field.endpoints import FieldServer
-from writing_rl.data.samples import Sample
+from writing_rl.dataset.samples import Sample
 from writing_rl.judging.compare import Comparison, compare
+from writing_rl.judging.factory import close_all, make_channel, make_judges
 from writing_rl.judging.judge import Judge, load_templates
-from writing_rl.judging.make import close_all, make_channel, make_judges
+from writing_rl.judging.settings import JudgeSettings
 from writing_rl.judging.verdict import Strategy
-from writing_rl.settings import JudgeSettings
 
 
 def settings_for(model: str, server: FieldServer, **more: object) -> JudgeSettings:

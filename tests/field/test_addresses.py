@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from verl.utils.reward_score.writing_rl import compute_score
-from writing_rl import main
-from writing_rl.compose import check_addresses, compose
 from writing_rl.data.writers import parse_writers
 from writing_rl.errors import SettingError
 from writing_rl.judging.address import check_address
 from writing_rl.judging.providers.dashscope_sdk import DashScopeChat
-from writing_rl.settings import JudgeSettings, Settings
-from writing_rl.start_record import read_starts, write_start
+from writing_rl.judging.settings import JudgeSettings
+from writing_rl.launch import main
+from writing_rl.launch.compose import check_addresses, compose
+from writing_rl.runlog.start_record import read_starts, write_start
+from writing_rl.settings import Settings
 
 SECRET = "s3cr3t"
 WITH_SECRETS = (
@@ -99,7 +100,7 @@ def test_what_is_no_address_is_one_line(address: str, why: str) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Mapping[str, list[str | Path]]:
-    """Scripts with what they need."""
+    """Commands with what they need."""
     prompts, pairs, labelled, answers = (
         tmp_path / name for name in ("prompts.jsonl", "pairs.jsonl", "labelled.jsonl", "answers.jsonl")
     )
@@ -112,25 +113,25 @@ def files(tmp_path: Path) -> Mapping[str, list[str | Path]]:
     )
     out = tmp_path / "out"
     return {
-        "judge_pairs.py": ["--input", pairs, "--output", out, "--judge", "m"],
-        "generate_responses.py": [prompts, "--models", "m", "--output", out],
-        "calibrate_judge.py": ["--input", labelled, "--output", out, "--judge", "m"],
-        "prepare_data.py": [answers, "--out", out, "--scores", "grade", "--judge", "m"],
-        "chat.py": ["--model", "a", "--against", "b", "--prompt", "Write.", "--judge", "m", "--output", out],
+        "judge pairs": [pairs, "--output", out, "--judge", "m"],
+        "data generate": [prompts, "--models", "m", "--output", out],
+        "judge calibrate": [labelled, "--output", out, "--judge", "m"],
+        "data prepare": [answers, "--out", out, "--scores", "grade", "--judge", "m"],
+        "chat": ["--model", "a", "--against", "b", "--prompt", "Write.", "--judge", "m", "--output", out],
     }
 
 
 @pytest.mark.parametrize("address", WITH_SECRETS[::4])
 @pytest.mark.parametrize("place", ["environment", "option"])
 @pytest.mark.parametrize(
-    "script", ["judge_pairs.py", "generate_responses.py", "calibrate_judge.py", "prepare_data.py", "chat.py"]
+    "command", ["judge pairs", "data generate", "judge calibrate", "data prepare", "chat"]
 )
-def test_every_script_refuses_it_and_writes_nothing(
+def test_every_command_refuses_it_and_writes_nothing(
     files: Mapping[str, list[str | Path]],
-    script: str,
+    command: str,
     place: str,
     address: str,
-    run_script: Callable[..., Any],
+    run_cli: Callable[..., Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -141,12 +142,12 @@ def test_every_script_refuses_it_and_writes_nothing(
     if place == "environment":
         monkeypatch.setenv("OPENAI_BASE_URL", address)
     else:
-        options = ["--base_url", address]
-    done = run_script(script, *files[script], *options)
+        options = ["--base-url", address]
+    done = run_cli(*command.split(), *files[command], *options)
     assert done.code != 0
     refused(done.err)
     assert done.out == ""
-    assert ("OPENAI_BASE_URL" if place == "environment" else "--base_url") in done.err
+    assert ("OPENAI_BASE_URL" if place == "environment" else "--base-url") in done.err
     assert sorted(tmp_path.rglob("*")) == before
 
 

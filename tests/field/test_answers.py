@@ -8,12 +8,12 @@ import pytest
 
 from tests.field.endpoints import FieldServer
 from tests.field.judging import at_dashscope, judged, sample, settings_for
-from writing_rl import preflight
-from writing_rl.curriculum.rules import Promotion
 from writing_rl.errors import JudgeError
-from writing_rl.judging import channel
-from writing_rl.judging.verdict import Outcome, Rewards
-from writing_rl.settings import JudgeSettings, Settings
+from writing_rl.judging.client import request_queue
+from writing_rl.judging.settings import JudgeSettings
+from writing_rl.judging.verdict import Outcome
+from writing_rl.launch import preflight
+from writing_rl.settings import Settings
 
 TEXTS = [f"A response, number {number}." for number in range(40)]
 
@@ -21,7 +21,7 @@ TEXTS = [f"A response, number {number}." for number in range(40)]
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch, field_server: FieldServer) -> None:
     """Pauses between tries are short, and keys are there."""
-    monkeypatch.setattr(channel, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(request_queue, "FIRST_PAUSE_S", 0.01)
     for name in ("OPENAI_API_KEY", "DASHSCOPE_API_KEY"):
         monkeypatch.setenv(name, "sk-0123456789abcdef")
     monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", f"{field_server.origin}/api/v1")
@@ -111,7 +111,7 @@ def test_a_servers_reasoning_parser_that_swallows_answers_is_named(field_server:
 
 
 def start(settings: JudgeSettings, texts: list[str]) -> None:
-    run = Settings("index.json", "logs", settings, Rewards(), Promotion(), "middle")
+    run = Settings("index.json", "logs", settings)
     preflight.check_judge(run, [sample(text) for text in texts], "data/train.parquet")
 
 

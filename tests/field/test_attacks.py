@@ -7,15 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from tests.field import obedient_judge
-from writing_rl.judging.attacks import Attacks
-from writing_rl.judging.channel import Deadline
-from writing_rl.judging.chat import Answer, Messages
+from writing_rl.judging.client.chat_model import Answer, Messages
+from writing_rl.judging.client.request_queue import Deadline
 from writing_rl.judging.compare import compare
 from writing_rl.judging.grade import GradeQuestion, grade, load_grade_templates
 from writing_rl.judging.judge import Question, load_templates
 from writing_rl.judging.prompts import fill
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Outcome, Strategy
+from writing_rl.text.attacks import Attacks
 
 #: How prompts were built before marks: the same lines around every text, and no word after the last one.
 OLD_JUDGE_PROMPT = """\

@@ -11,7 +11,7 @@ import pytest
 from tests.field.asking import MakeChat, settings
 from tests.field.endpoints import dashscope_message, message
 from writing_rl.errors import Transient
-from writing_rl.judging.chat import Chat
+from writing_rl.judging.client.chat_model import Chat
 
 KEPT = 6
 BODY = json.dumps(message().body | dashscope_message().body).encode()

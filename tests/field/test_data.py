@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tests.field.endpoints import FieldServer, Request, Response, error, message
-from writing_rl.data.chat_template import ChatTemplate
-from writing_rl.data.raw_prompts import read_raw_prompts
-from writing_rl.data.samples import read_samples
+from writing_rl.data.preparation.raw_prompts import read_raw_prompts
+from writing_rl.dataset.chat_template import ChatTemplate
+from writing_rl.dataset.samples import read_samples
 from writing_rl.errors import DataError, SettingError
-from writing_rl.experiment import check_experiment
+from writing_rl.util.experiment_name import check_experiment
 
 Script = Callable[..., Any]
 ESCAPES = "\x1b]52;c;eA==\x07 \x9b2J \u202e"
@@ -53,13 +53,11 @@ LINES = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_a_line_of_pairs_that_cannot_be_read_is_named(run_script: Script, tmp_path: Path, name: str) -> None:
+def test_a_line_of_pairs_that_cannot_be_read_is_named(run_cli: Script, tmp_path: Path, name: str) -> None:
     line, complaint = LINES[name]
     path = tmp_path / "in.jsonl"
     path.write_bytes(json.dumps({**PAIR, "id": 1}).encode() + b"\r\n\r\n" + line + b"\n")
-    done = run_script(
-        "judge_pairs.py", "--judge", "offline", "--input", path, "--output", tmp_path / "out.jsonl"
-    )
+    done = run_cli("judge", "pairs", "--judge", "offline", path, "--output", tmp_path / "out.jsonl")
     assert done.code == 1
     assert f"{path}, line 3" in done.err
     assert complaint in done.err
@@ -75,10 +73,10 @@ def test_marks_of_editors_are_no_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ['{"id": [1], "verdict": null}', "[" * 100_000, '{"id": 3, "verdict": "A"}'])
-def test_an_output_of_something_else_is_told(run_script: Script, tmp_path: Path, line: str) -> None:
+def test_an_output_of_something_else_is_told(run_cli: Script, tmp_path: Path, line: str) -> None:
     (output := tmp_path / "out.jsonl").write_text(f"{line}\n")
     path = lines(tmp_path / "in.jsonl", PAIR)
-    done = run_script("judge_pairs.py", "--judge", "offline", "--input", path, "--output", output)
+    done = run_cli("judge", "pairs", "--judge", "offline", path, "--output", output)
     assert done.code == 1
     assert done.err.startswith(f"Error: {output}, line 1")
 
@@ -93,10 +91,10 @@ def test_an_output_of_something_else_is_told(run_script: Script, tmp_path: Path,
     ],
 )
 def test_a_csv_that_cannot_be_read_names_its_line(
-    run_script: Script, tmp_path: Path, content: bytes, complaint: str
+    run_cli: Script, tmp_path: Path, content: bytes, complaint: str
 ) -> None:
     (path := tmp_path / "in.csv").write_bytes(content)
-    done = run_script("generate_responses.py", path, "--models", "m", "--output", tmp_path / "out.jsonl")
+    done = run_cli("data", "generate", path, "--models", "m", "--output", tmp_path / "out.jsonl")
     assert done.code == 1
     assert done.err.startswith(f"Error: {path} ")
     assert complaint in done.err
@@ -116,10 +114,10 @@ def test_a_parquet_row_that_is_no_text_is_named(tmp_path: Path, make_row: Any, w
 
 @pytest.mark.parametrize("target", ['["a", "b"]', " ['a', 'b'] ", "['a' 'b']", "[]"])
 def test_a_list_of_references_as_a_text_is_told(
-    run_script: Script, tmp_path: Path, make_row: Any, write_parquet: Any, target: str
+    run_cli: Script, tmp_path: Path, make_row: Any, write_parquet: Any, target: str
 ) -> None:
     path = write_parquet(tmp_path / "train.parquet", [make_row(0, target=target)])
-    done = run_script("create_index_file.py", "--data", path, "--folder", tmp_path)
+    done = run_cli("index", "create", "--data", path, "--folder", tmp_path)
     assert done.code == 1
     assert "row 0: reward_model.ground_truth.target is a list written as one text" in done.err
 
@@ -135,7 +133,7 @@ def test_one_reference_may_have_brackets(
 
 
 def test_columns_that_are_left_out_are_named(
-    run_script: Script, tmp_path: Path, make_row: Any, write_parquet: Any
+    run_cli: Script, tmp_path: Path, make_row: Any, write_parquet: Any
 ) -> None:
     rows = [
         {**make_row(number, prompt=f"Write {number}."), "uid": 1, f"x{ESCAPES}": 1, "score": float("nan")}
@@ -146,7 +144,7 @@ def test_columns_that_are_left_out_are_named(
         for turn in row["prompt"]:
             turn["tool_calls"] = None
     path = write_parquet(tmp_path / "train.parquet", rows)
-    done = run_script("check_data.py", "--train", path)
+    done = run_cli("data", "check", "--train", path)
     assert done.code == 0
     assert is_plain(done.out)
     (line,) = [line for line in done.out.splitlines() if "left out of a run" in line]
@@ -257,7 +255,7 @@ def test_a_template_that_is_deaf_or_none_is_refused(tokenizer: Any) -> None:
 
 
 def test_a_checkpoint_is_asked_for_its_template_before_it_is_served(
-    run_script: Script, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_cli: Script, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def serve(*_: Any, **__: Any) -> None:
         raise AssertionError("it was served")
@@ -270,24 +268,24 @@ def test_a_checkpoint_is_asked_for_its_template_before_it_is_served(
         tokenizer.save_pretrained(folder)
         (folder / "config.json").write_text("{}")
         output = tmp_path / "out.jsonl"
-        done = run_script("generate_responses.py", path, "--models", folder, "--output", output)
+        done = run_cli("data", "generate", path, "--models", folder, "--output", output)
         assert done.code == 1
         assert complaint in done.err.splitlines()[-1]
 
 
 def test_check_counts_as_the_rollout_does(
-    run_script: Script, tokenizer: Any, tmp_path: Path, make_row: Any, write_parquet: Any
+    run_cli: Script, tokenizer: Any, tmp_path: Path, make_row: Any, write_parquet: Any
 ) -> None:
     tokenizer.chat_template = THINKING
     tokenizer.save_pretrained(tmp_path / "model")
     path = write_parquet(tmp_path / "train.parquet", [make_row(0), make_row(1, prompt="Write of a bell.")])
-    arguments = ("--train", path, "--tokenizer", tmp_path / "model", "--max_prompt_length", 70)
-    assert run_script("check_data.py", *arguments).code == 0
-    done = run_script("check_data.py", *arguments, "--chat_template_kwargs", '{"enable_thinking": false}')
+    arguments = ("--train", path, "--tokenizer", tmp_path / "model", "--max-prompt-length", 70)
+    assert run_cli("data", "check", *arguments).code == 0
+    done = run_cli("data", "check", *arguments, "--chat-template-kwargs", '{"enable_thinking": false}')
     assert done.code == 1
     assert "row 0: the prompt has 78 tokens, the limit is 70" in done.out
     (tmp_path / "no_system.jinja").write_text(NO_SYSTEM)
-    done = run_script("check_data.py", *arguments, "--chat_template", tmp_path / "no_system.jinja")
+    done = run_cli("data", "check", *arguments, "--chat-template", tmp_path / "no_system.jinja")
     assert done.code == 1
     assert "row 0: the tokenizer's chat template does not take the prompt" in done.out
 
@@ -298,7 +296,7 @@ GOOD, BETTER, CUT = "The sea was calm today.", "Nobody saw the boat leave.", "He
 
 
 def test_a_response_that_was_cut_off_becomes_a_reference_only_where_it_is_asked_for(
-    run_script: Script, tmp_path: Path
+    run_cli: Script, tmp_path: Path
 ) -> None:
     entries: list[dict[str, Any]] = []
     for number in range(4):
@@ -309,17 +307,17 @@ def test_a_response_that_was_cut_off_becomes_a_reference_only_where_it_is_asked_
         ]
     entries[0]["responses"].append({"text": f"{CUT} again", "score": 8, "truncated": True})
     path = lines(tmp_path / "in.jsonl", *entries)
-    done = run_script("prepare_data.py", path, "--out", tmp_path / "out")
+    done = run_cli("data", "prepare", path, "--out", tmp_path / "out")
     assert done.code == 0
-    assert "5 cut off at a limit of tokens (--keep_truncated keeps them)" in done.out
+    assert "5 cut off at a limit of tokens (--keep-truncated keeps them)" in done.out
     made = read_samples(tmp_path / "out" / "train.parquet")
     assert {sample.references for sample in made} == {(GOOD, BETTER)}
     record = json.loads((tmp_path / "out" / "prepare.json").read_text())
     assert record["counts"]["truncated_responses"] == 5
 
-    done = run_script("prepare_data.py", path, "--out", tmp_path / "kept", "--keep_truncated")
+    done = run_cli("data", "prepare", path, "--out", tmp_path / "kept", "--keep-truncated")
     assert done.code == 0
-    assert "taken for whole (--keep_truncated): 5 responses" in done.out
+    assert "taken for whole (--keep-truncated): 5 responses" in done.out
     assert all(s.references[-1] == CUT for s in read_samples(tmp_path / "kept" / "train.parquet"))
 
 
@@ -339,12 +337,12 @@ def test_truncated_is_true_or_false(tmp_path: Path) -> None:
     ],
 )
 def test_a_split_that_leaves_next_to_nothing_says_so(
-    run_script: Script, tmp_path: Path, count: int, note: str | None
+    run_cli: Script, tmp_path: Path, count: int, note: str | None
 ) -> None:
     said = [{"text": GOOD, "score": 1}, {"text": BETTER, "score": 2}]
     entries = [{"prompt": f"Write {number}.", "responses": said} for number in range(16)]
     path = lines(tmp_path / "in.jsonl", *entries)
-    done = run_script("prepare_data.py", path, "--out", tmp_path / "out", "--test_count", count)
+    done = run_cli("data", "prepare", path, "--out", tmp_path / "out", "--test-count", count)
     assert done.code == 0
     assert note in done.out if note else "Note:" not in done.out
 
@@ -367,7 +365,7 @@ SOURCES = [
 
 
 def test_a_selection_is_safe_to_open(
-    run_script: Script, tmp_path: Path, make_row: Any, write_parquet: Any
+    run_cli: Script, tmp_path: Path, make_row: Any, write_parquet: Any
 ) -> None:
     sources = [*SOURCES, f"x{ESCAPES}"]
     rows = [make_row(number, prompt=f"Write {number}.") for number in range(len(sources))]
@@ -376,7 +374,7 @@ def test_a_selection_is_safe_to_open(
     path = write_parquet(tmp_path / "train.parquet", rows)
     policy = lines(tmp_path / "policy.jsonl", *({"id": number, "score": 1} for number in range(len(rows))))
     out = tmp_path / "kept.parquet"
-    done = run_script("select_data.py", "--data", path, "--policy", policy, "--top", 3, "--out", out)
+    done = run_cli("data", "select", path, "--policy", policy, "--top", 3, "--out", out)
     assert done.code == 0
     assert is_plain(done.out)
     table = (tmp_path / "kept.selection.csv").read_text(encoding="utf-8")
@@ -388,31 +386,31 @@ def test_a_selection_is_safe_to_open(
 
 
 def test_what_endpoints_and_models_say_reaches_no_terminal_raw(
-    run_script: Script, field_server: FieldServer, tmp_path: Path
+    run_cli: Script, field_server: FieldServer, tmp_path: Path
 ) -> None:
     def answer(request: Request) -> Response:
         return error(400, f"no {ESCAPES}") if "Two" in request.text else message("A text.")
 
     field_server.behaviours[f"m{ESCAPES}"] = answer
     path = lines(tmp_path / "in.jsonl", {"prompt": "One"}, {"prompt": f"Two {ESCAPES}", "source": ESCAPES})
-    arguments = (path, "--models", f"m{ESCAPES}", "--base_url", field_server.url)
-    done = run_script("generate_responses.py", *arguments, "--output", tmp_path / "out.jsonl")
+    arguments = (path, "--models", f"m{ESCAPES}", "--base-url", field_server.url)
+    done = run_cli("data", "generate", *arguments, "--output", tmp_path / "out.jsonl")
     assert done.code == 0
     assert "1 of 2 responses" in done.out
     assert is_plain(done.out)
     assert is_plain(done.err)
 
 
-def test_ids_and_names_of_files_reach_no_terminal_raw(run_script: Script, tmp_path: Path) -> None:
+def test_ids_and_names_of_files_reach_no_terminal_raw(run_cli: Script, tmp_path: Path) -> None:
     folder = tmp_path / f"f{ESCAPES}"
     folder.mkdir()
     (folder / "index_x.json").write_text(json.dumps({f"1{ESCAPES}": 0}))
     arguments = ("--experiment", "x", "--folder", folder)
-    for command in (("index.py", *arguments, "show"), ("index.py", *arguments, "show", f"1{ESCAPES}")):
-        done = run_script(*command)
+    for command in (("index", "show", *arguments), ("index", "show", *arguments, f"1{ESCAPES}")):
+        done = run_cli(*command)
         assert is_plain(done.out)
         assert is_plain(done.err)
-    done = run_script("check_data.py", "--train", folder / "none.parquet")
+    done = run_cli("data", "check", "--train", folder / "none.parquet")
     assert done.code == 1
     assert is_plain(done.out)
     assert is_plain(done.err)
@@ -440,7 +438,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_leads_out_of_no_folder(
-    run_script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    run_cli: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     with pytest.raises(SettingError) as told:
         check_experiment(name)
@@ -450,17 +448,21 @@ def test_a_name_leads_out_of_no_folder(
     inside.mkdir(parents=True)
     monkeypatch.chdir(inside)
     before = sorted(tmp_path.rglob("*"))
-    for script, arguments in {
-        "create_index_file.py": ("--data_num", "3"),
-        "index.py": ("show",),
-        "export_model.py": (),
-        "report.py": (),
-        "check_data.py": ("--train", "none.parquet"),
+    for command, arguments in {
+        "index create": ("--data-num", "3"),
+        "index show": (),
+        "index set": ("--all", "0"),
+        "index diff": ("1", "2"),
+        "index history": (),
+        "export": (),
+        "report": (),
+        "chat": ("--prompt", "Write."),
+        "data check": ("--train", "none.parquet"),
     }.items():
-        done = run_script(script, f"--experiment={name}", *arguments)
-        assert done.code != 0, script
-        assert "\n" not in done.err.strip(), script
-        assert is_plain(done.err), script
+        done = run_cli(*command.split(), f"--experiment={name}", *arguments)
+        assert done.code != 0, command
+        assert "\n" not in done.err.strip(), command
+        assert is_plain(done.err), command
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -476,50 +478,48 @@ def test_other_names_are_fine(name: str) -> None:
 def refusing(field_server: FieldServer) -> tuple[str, ...]:
     """A judge that refuses every text, as options."""
     field_server.behaviours["refuses"] = lambda _: message("", finish="content_filter")
-    return ("--judge", "refuses", "--base_url", field_server.url)
+    return ("--judge", "refuses", "--base-url", field_server.url)
 
 
 def test_where_no_pair_has_a_verdict_the_exit_code_says_so(
-    run_script: Script, tmp_path: Path, refusing: tuple[str, ...]
+    run_cli: Script, tmp_path: Path, refusing: tuple[str, ...]
 ) -> None:
     path = lines(tmp_path / "in.jsonl", *({**PAIR, "id": number} for number in range(3)))
     output = tmp_path / "out.jsonl"
-    done = run_script("judge_pairs.py", *refusing, "--input", path, "--output", output)
+    done = run_cli("judge", "pairs", *refusing, path, "--output", output)
     assert done.code == 1
     assert "unscored 3" in done.out
     assert done.err.splitlines()[-1].startswith("Error: no pair got a verdict; the last: content_filter")
-    again = ("--judge", "offline", "--input", path, "--output", output, "--retry_unscored")
-    assert run_script("judge_pairs.py", *again).code == 0
+    again = ("--judge", "offline", path, "--output", output, "--retry-unscored")
+    assert run_cli("judge", "pairs", *again).code == 0
     (tmp_path / "empty.jsonl").touch()
-    done = run_script("judge_pairs.py", *refusing, "--input", tmp_path / "empty.jsonl", "--output", output)
+    done = run_cli("judge", "pairs", *refusing, tmp_path / "empty.jsonl", "--output", output)
     assert done.code == 1
     assert "empty.jsonl holds no pairs" in done.err
 
 
 def test_nor_does_a_calibration_without_verdicts_end_well(
-    run_script: Script, tmp_path: Path, refusing: tuple[str, ...]
+    run_cli: Script, tmp_path: Path, refusing: tuple[str, ...]
 ) -> None:
     path = lines(tmp_path / "in.jsonl", *({**PAIR, "id": number, "label": "A"} for number in range(3)))
-    done = run_script("calibrate_judge.py", *refusing, "--input", path, "--output", tmp_path / "out.jsonl")
+    done = run_cli("judge", "calibrate", *refusing, path, "--output", tmp_path / "out.jsonl")
     assert done.code == 1
     assert "no pair got a verdict, in neither order" in done.err
 
 
 def test_nor_does_a_generation_without_a_response(
-    run_script: Script, field_server: FieldServer, tmp_path: Path
+    run_cli: Script, field_server: FieldServer, tmp_path: Path
 ) -> None:
     field_server.behaviours["refuses"] = lambda _: message("", finish="content_filter")
     path = lines(tmp_path / "in.jsonl", {"prompt": "One"}, {"prompt": "Two"})
-    arguments = ("--models", "refuses", "--base_url", field_server.url, "--output", tmp_path / "out.jsonl")
-    done = run_script("generate_responses.py", path, *arguments)
+    arguments = ("--models", "refuses", "--base-url", field_server.url, "--output", tmp_path / "out.jsonl")
+    done = run_cli("data", "generate", path, *arguments)
     assert done.code == 1
     assert done.err.splitlines()[-1].startswith("Error: no response could be had; the last:")
 
 
-def test_nor_does_grading_without_a_grade(
-    run_script: Script, tmp_path: Path, refusing: tuple[str, ...]
-) -> None:
+def test_nor_does_grading_without_a_grade(run_cli: Script, tmp_path: Path, refusing: tuple[str, ...]) -> None:
     path = lines(tmp_path / "in.jsonl", {"prompt": "One", "responses": [{"text": GOOD}, {"text": BETTER}]})
-    done = run_script("prepare_data.py", path, "--out", tmp_path / "out", "--scores", "grade", *refusing)
+    done = run_cli("data", "prepare", path, "--out", tmp_path / "out", "--scores", "grade", *refusing)
     assert done.code == 1
     assert "2 without a grade" in done.err

@@ -8,7 +8,7 @@ import pytest
 
 from tests.field.endpoints import FieldServer, Request, Response, message
 from tests.field.judging import judged, settings_for
-from writing_rl.judging import latency
+from writing_rl.judging.client import latency
 from writing_rl.judging.grade import parse_grades
 from writing_rl.judging.providers.http import LONGEST_BODY
 from writing_rl.judging.verdict import Outcome, Verdict, parse_verdict

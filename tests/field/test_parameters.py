@@ -12,14 +12,14 @@ import pytest
 
 from tests.field.endpoints import FieldServer
 from tests.field.judging import at_dashscope, judge_all, judged, sample, settings_for
-from writing_rl import preflight
-from writing_rl.curriculum.rules import Promotion
 from writing_rl.errors import JudgeError, SettingError
+from writing_rl.judging.factory import close_all, make_channel, make_judges
 from writing_rl.judging.judge import load_templates
-from writing_rl.judging.make import close_all, make_channel, make_judges
 from writing_rl.judging.providers import make_chat
-from writing_rl.judging.verdict import Outcome, Rewards
-from writing_rl.settings import JudgeSettings, Settings
+from writing_rl.judging.settings import JudgeSettings
+from writing_rl.judging.verdict import Outcome
+from writing_rl.launch import preflight
+from writing_rl.settings import Settings
 
 TEXTS = [f"A response, number {number}." for number in range(12)]
 
@@ -33,7 +33,7 @@ def keys(monkeypatch: pytest.MonkeyPatch, field_server: FieldServer) -> None:
 
 def start(settings: JudgeSettings) -> dict[str, dict[str, Any]]:
     """What the start's question teaches."""
-    run = Settings("index.json", "logs", settings, Rewards(), Promotion(), "middle")
+    run = Settings("index.json", "logs", settings)
     return preflight.check_judge(run, [sample("A text.")], "train.parquet")
 
 
@@ -213,21 +213,20 @@ PAIR = {"id": 1, "prompt": "Write.", "response_a": "First.", "response_b": "Seco
 
 
 def test_tools_take_parameters_as_json(
-    field_server: FieldServer, run_script: Callable[..., Any], tmp_path: Path
+    field_server: FieldServer, run_cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     pairs, output = tmp_path / "pairs.jsonl", tmp_path / "verdicts.jsonl"
     pairs.write_text(json.dumps(PAIR) + "\n", encoding="utf-8")
     common = (
-        "--input",
         pairs,
         "--output",
         output,
         "--judge",
         "claude-opus-4-7",
-        "--base_url",
+        "--base-url",
         field_server.url,
     )
-    done = run_script("judge_pairs.py", *common, "--request", '{"reasoning_effort": "low", "top_p": 0.5}')
+    done = run_cli("judge", "pairs", *common, "--request", '{"reasoning_effort": "low", "top_p": 0.5}')
     assert done.code == 0
     assert json.loads(output.read_text(encoding="utf-8"))["verdict"] == "A"
     sent = field_server.requests[-1].body
@@ -239,7 +238,7 @@ def test_tools_take_parameters_as_json(
         ('{"messages": []}', "--request sets messages"),
         ('{"api_key": "x"}', "keys come from the environment"),
     ):
-        done = run_script("judge_pairs.py", *common, "--request", wrong)
+        done = run_cli("judge", "pairs", *common, "--request", wrong)
         assert done.code == 1
         assert words in done.err
         assert len(done.err.strip().splitlines()) == 1

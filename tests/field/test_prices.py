@@ -11,16 +11,15 @@ from typing import Any
 import pytest
 
 from tests.field.endpoints import FieldServer, Request, Response, error, message
-from writing_rl import preflight
-from writing_rl.curriculum.rules import Promotion
-from writing_rl.data.samples import Sample
+from writing_rl.dataset.samples import Sample
 from writing_rl.errors import BudgetSpent
-from writing_rl.judging.channel import Deadline
-from writing_rl.judging.chat import Answer
-from writing_rl.judging.limits import Limits
-from writing_rl.judging.make import make_channel, make_models
-from writing_rl.judging.verdict import Rewards
-from writing_rl.settings import JudgeSettings, Settings
+from writing_rl.judging.client.budget import Limits
+from writing_rl.judging.client.chat_model import Answer
+from writing_rl.judging.client.request_queue import Deadline
+from writing_rl.judging.factory import make_channel, make_models
+from writing_rl.judging.settings import JudgeSettings
+from writing_rl.launch import preflight
+from writing_rl.settings import Settings
 
 #: Dollars a token that are easy to add up.
 PRICES = (
@@ -157,7 +156,7 @@ def test_the_start_says_which_price_counts_and_of_which_day(
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     field_server.behaviours |= dict.fromkeys(("gpt-4.1", "house"), answering(None))
     judge = JudgeSettings(models=("gpt-4.1", "house"), base_url=field_server.url)
-    settings = Settings("index.json", str(tmp_path), judge, Rewards(), Promotion(), "middle")
+    settings = Settings("index.json", str(tmp_path), judge)
     task = ({"role": "user", "content": "Write."},)
     sample = Sample(1, 1, "train", task, "Write.", ("one two", "three four"), None)
     preflight.check_judge(settings, [sample], "train.parquet")

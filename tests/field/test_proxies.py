@@ -14,14 +14,14 @@ import pytest
 from tests.field.asking import KEY, MakeChat, ask
 from tests.field.company import Proxy, certificates
 from tests.field.endpoints import FieldServer, Request, Response, dashscope_message, message
-from writing_rl import own_server
 from writing_rl.errors import JudgeError, MayBeFinal, SettingError, Unreached
-from writing_rl.judging.chat import Answer
+from writing_rl.judging.client.chat_model import Answer
 from writing_rl.judging.providers import Served, make_chat
 from writing_rl.judging.providers.http import Connections
 from writing_rl.judging.providers.routes import is_exempt, proxy_of, trusted_certificates
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.settings import JudgeSettings
 from writing_rl.trainer.watchdog import _check_health
+from writing_rl.util import local_http
 
 #: Percent-encoded, as it stands in an address.
 LOGIN = "me:p%40ss%2Fw%C3%B6rd"
@@ -289,7 +289,7 @@ def test_health_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Non
     try:
         _check_health("vLLM engine 0", f"127.0.0.1:{server.server_port}")
         with pytest.raises(urllib.error.HTTPError):
-            own_server.get(f"http://127.0.0.1:{server.server_port}/", 60)
+            local_http.get(f"http://127.0.0.1:{server.server_port}/", 60)
     finally:
         server.shutdown()
         server.server_close()

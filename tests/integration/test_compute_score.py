@@ -8,8 +8,8 @@ import pytest
 
 from verl.utils.reward_score import writing_rl as reward
 from writing_rl.errors import JudgeError, SettingError, Unscored
-from writing_rl.judging.channel import Deadline
-from writing_rl.judging.chat import Answer
+from writing_rl.judging.client.chat_model import Answer
+from writing_rl.judging.client.request_queue import Deadline
 from writing_rl.judging.judge import Question
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Rewards, Strategy

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from writing_rl.compat import expect
 from writing_rl.errors import SetupError
+from writing_rl.patches.expect import expect
 
 
 def run(code: str, **variables: str) -> Any:
@@ -79,7 +79,7 @@ facts = {
     assert facts["backend"] == "gloo"
     assert facts["engines"] == ["language_model/fsdp2", "value_model/fsdp2"]
     assert facts["group"] == {"backend": "cpu:gloo"}
-    assert facts["critic"] == "writing_rl.trainer.critic_attention"
+    assert facts["critic"] == "writing_rl.patches.critic_attention"
 
 
 def test_without_the_cpu_platform_verl_is_left_alone_and_a_changed_verl_is_named() -> None:
@@ -98,7 +98,7 @@ facts = {
 # Both modules look at the source of what they are about to replace.
 import inspect
 inspect.getsource = lambda function: "def another_version(): ..."
-from writing_rl.trainer.critic_attention import patch_model
+from writing_rl.patches.critic_attention import patch_model
 for name, patch in {
     "process_group": lambda: __import__("writing_rl.cpu.process_group"),
     "critic": lambda: patch_model(verl.utils.model),

@@ -15,9 +15,9 @@ from verl.trainer.ppo.utils import create_rl_dataset
 from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 
 from verl.utils import tensordict_utils
-from writing_rl.compose import compose
-from writing_rl.data.samples import COLUMNS
+from writing_rl.dataset.samples import COLUMNS
 from writing_rl.errors import DataError
+from writing_rl.launch.compose import compose
 from writing_rl.trainer.dataset import WritingDataset
 
 ROWS = 8

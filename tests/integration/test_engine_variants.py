@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from writing_rl.cpu import environment, fork_server
+from writing_rl.cpu import environment
+from writing_rl.cpu.fast_start import fork_server
 
 LONGEST_RUN_S = 800
 

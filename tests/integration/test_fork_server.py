@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from writing_rl.cpu.fork_server import fork_server
+from writing_rl.cpu.fast_start.fork_server import fork_server
 
 LONGEST_S = 30
 
@@ -190,7 +190,7 @@ def test_everything_ends_with_the_one_who_started_the_server(tmp_path):
     program.write_text(
         f"""
 import subprocess, time
-from writing_rl.cpu.fork_server import fork_server
+from writing_rl.cpu.fast_start.fork_server import fork_server
 with fork_server(()) as python:
     print(python, flush=True)
     subprocess.run([python, "-c", {PATIENT!r}])

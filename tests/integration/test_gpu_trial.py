@@ -11,7 +11,7 @@ from writing_rl.errors import SetupError
 from writing_rl.launch import gpu_trial
 from writing_rl.launch.attention import Kernel
 from writing_rl.launch.gpu_trial import check_trial, explain, run_trial
-from writing_rl.launch.gpus import Gpu
+from writing_rl.util.gpus import Gpu
 
 CARD = Gpu(3, "GPU-1", "NVIDIA H100", 81559, 81000, "580.65.06", (9, 0))
 OLD_DRIVER = Gpu(3, "GPU-1", "NVIDIA H100", 81559, 81000, "550.54", (9, 0))

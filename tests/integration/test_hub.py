@@ -128,7 +128,7 @@ def fetch(hub: Hub, tmp_path: Path) -> Callable[..., tuple[bool, str]]:
     def fetch(name: str = "org/model", before: str = "", **variables: str) -> tuple[bool, str]:
         code = (
             "from writing_rl.errors import UserError\n"
-            "from writing_rl.launch.hub import local_model\n"
+            "from writing_rl.models.hub import local_model\n"
             f"{before}\n"
             "try:\n"
             f"    print(local_model({name!r}, 'BASE_MODEL'))\n"

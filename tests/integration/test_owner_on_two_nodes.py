@@ -12,13 +12,13 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from writing_rl.benchmark.index_state import RateWorker
 from writing_rl.curriculum.index_file import read_index, write_index
 from writing_rl.curriculum.journal import journal_of, read_journal, rebuild
 from writing_rl.curriculum.owner import start_owner
 from writing_rl.curriculum.rules import Promotion
-from writing_rl.data.samples import SampleKeys
-from writing_rl.judging.breaker import Breaker
+from writing_rl.dataset.samples import SampleKeys
+from writing_rl.experiments.benchmark.index_state import RateWorker
+from writing_rl.judging.circuit_breaker import Breaker
 
 SAMPLES, ROLLOUTS, STEPS = 40, 8, 4
 

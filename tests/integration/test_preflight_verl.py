@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from writing_rl import preflight
 from writing_rl.curriculum.index_file import write_index
-from writing_rl.curriculum.rules import Promotion
-from writing_rl.data.samples import Sample
+from writing_rl.dataset.samples import Sample
 from writing_rl.errors import JudgeError, SetupError
-from writing_rl.judging.verdict import Rewards
-from writing_rl.settings import JudgeSettings, Settings
+from writing_rl.judging.settings import JudgeSettings
+from writing_rl.launch import preflight
+from writing_rl.settings import Settings
+from writing_rl.trainer.registries import check_registries
 
 SAMPLE = Sample(0, 0, "train", ({"role": "user", "content": "Write."},), "Write.", ("low", "high"), None)
 
 
 def settings(model: str, url: str | None = None) -> Settings:
     judge = JudgeSettings(models=(model,), base_url=url, max_retries=0, deadline_s=20.0)
-    return Settings("index.json", "logs", judge, Rewards(), Promotion(), "middle")
+    return Settings("index.json", "logs", judge)
 
 
 def test_the_offline_judge_passes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +71,7 @@ def test_a_judge_that_nobody_serves_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_verl_has_loaded_our_plugin() -> None:
-    preflight.check_registries()
+    check_registries()
 
 
 def test_a_plugin_that_was_not_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_a_plugin_that_was_not_loaded_is_named(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.delitem(REWARD_MANAGER, "parallel")
     with pytest.raises(SetupError, match=r"\(parallel is not registered\)"):
-        preflight.check_registries()
+        check_registries()
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def start(
             **variables,
         }
         result = subprocess.run(
-            [sys.executable, "-m", "writing_rl.main", "profile=cpu", *overrides],
+            [sys.executable, "-m", "writing_rl.launch.main", "profile=cpu", *overrides],
             cwd=tmp_path,
             env={name: value for name, value in environment.items() if value},
             capture_output=True,

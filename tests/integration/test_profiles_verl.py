@@ -13,13 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import omega_conf_to_dataclass, validate_config
 
-from writing_rl import compose as composing
-from writing_rl.compose import VARIABLE, compose, locate_verl_config
-from writing_rl.launch.gpus import Gpu
+from writing_rl.launch import compose as composing
+from writing_rl.launch.compose import VARIABLE, compose, locate_verl_config
+from writing_rl.launch.main import resolve
 from writing_rl.launch.profiles import names
 from writing_rl.launch.run_shape import RunShape
-from writing_rl.main import resolve
 from writing_rl.settings import Settings
+from writing_rl.util.gpus import Gpu
 
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from writing_rl.benchmark.index_state import kill_commits, measure_commits
-from writing_rl.curriculum import shared_file
+from writing_rl.curriculum import live_file
 from writing_rl.curriculum.index_file import read_index, write_index
 from writing_rl.curriculum.journal import Journal, journal_of, read_journal, rebuild
 from writing_rl.curriculum.messages import Judged, Row
 from writing_rl.curriculum.owner import ReferenceOwner
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.curriculum.state import Move, Saved
-from writing_rl.data.samples import SampleKeys
-from writing_rl.judging.breaker import Breaker
+from writing_rl.dataset.samples import SampleKeys
+from writing_rl.experiments.benchmark.index_state import kill_commits, measure_commits
+from writing_rl.judging.circuit_breaker import Breaker
 from writing_rl.judging.compare import Comparison
 from writing_rl.judging.verdict import Outcome
-from writing_rl.judging.writing import Writing
+from writing_rl.text.statistics import Writing
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_an_edit_counts_from_the_next_step_and_is_journalled(
 async def test_a_faulty_edit_leaves_the_run_with_its_last_good_state(
     index_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_file, "SAVING_S", 0.0)
+    monkeypatch.setattr(live_file, "SAVING_S", 0.0)
     run = owner(index_file)
     await run.begin(1, 10)
     index_file.write_text('{"0": 99, "1": 1}')
@@ -104,13 +104,13 @@ async def test_a_step_is_committed_while_others_are_judged(
     run = owner(index_file)
     await run.begin(1, 10)
     writes = threading.Event()
-    write = shared_file.SharedIndexFile.write
+    write = live_file.SharedIndexFile.write
 
-    def slow_write(file: shared_file.SharedIndexFile, moves: Sequence[Move] = ()) -> shared_file.Found:
+    def slow_write(file: live_file.SharedIndexFile, moves: Sequence[Move] = ()) -> live_file.Found:
         assert writes.wait(timeout=60)
         return write(file, moves)
 
-    monkeypatch.setattr(shared_file.SharedIndexFile, "write", slow_write)
+    monkeypatch.setattr(live_file.SharedIndexFile, "write", slow_write)
     run.record([judged(0, step=2)])
     commit = asyncio.ensure_future(run.commit(2))
     await asyncio.sleep(0.1)

@@ -12,14 +12,14 @@ import pytest
 import ray
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 
-from writing_rl.benchmark.reward_path import Load, finished, measure
-from writing_rl.compose import compose
 from writing_rl.curriculum.messages import REFERENCE_COLUMN
 from writing_rl.curriculum.owner import start_owner
 from writing_rl.curriculum.rules import Promotion
-from writing_rl.data.samples import SampleKeys
-from writing_rl.judging.breaker import Breaker
-from writing_rl.judging.run_slots import start_slots
+from writing_rl.dataset.samples import SampleKeys
+from writing_rl.experiments.benchmark.reward_path import Load, finished, measure
+from writing_rl.judging.circuit_breaker import Breaker
+from writing_rl.judging.client.slot_actor import start_slots
+from writing_rl.launch.compose import compose
 from writing_rl.quickstart.base_model import train_base_model
 from writing_rl.quickstart.dataset import draw_quickstart
 

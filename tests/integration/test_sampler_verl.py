@@ -17,8 +17,8 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from transformers import AutoTokenizer
 from verl.trainer.ppo.utils import create_rl_sampler
 
-from writing_rl.compose import VARIABLE, compose
-from writing_rl.data.samples import SampleKeys
+from writing_rl.dataset.samples import SampleKeys
+from writing_rl.launch.compose import VARIABLE, compose
 from writing_rl.trainer.sampler import LeavingOut, take_over
 from writing_rl.trainer.trainer import WritingTrainer
 
@@ -202,7 +202,7 @@ def make_trainer(config: DictConfig, monkeypatch: pytest.MonkeyPatch, skip: bool
     trainer.tokenizer = AutoTokenizer.from_pretrained(config.actor_rollout_ref.model.path)
     trainer.processor, trainer.global_steps, trainer.owner = None, 0, Owner()
     trainer._keys, trainer._saved = SampleKeys(by_index=False), None
-    trainer._settings = SimpleNamespace(skip_finished=skip)
+    trainer._settings = SimpleNamespace(curriculum=SimpleNamespace(skip_finished=skip))
     trainer._init_dataloader()
     return trainer
 

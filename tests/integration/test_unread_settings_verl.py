@@ -20,8 +20,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from writing_rl.compose import compose
 from writing_rl.errors import SettingError
+from writing_rl.launch.compose import compose
 from writing_rl.launch.unread_settings import (
     UNREAD,
     UNREAD_BY_OUR_FUNCTION,

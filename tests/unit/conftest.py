@@ -5,20 +5,31 @@ from __future__ import annotations
 import functools
 import pickle
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from writing_rl.compose import compose
-from writing_rl.launch.gpus import Gpu
-from writing_rl.launch.model_shape import ModelShape
+from writing_rl.launch.compose import compose
+from writing_rl.models.model_shape import ModelShape
+from writing_rl.settings import defaults
+from writing_rl.util.gpus import Gpu
 
 
 @functools.cache
 def _profile(name: str) -> bytes:
     settings = ["trainer.n_gpus_per_node=8", "actor_rollout_ref.model.path=model"]
     return pickle.dumps(compose([f"profile={name}", *settings]))  # pickle copies many times faster than copy
+
+
+@pytest.fixture
+def shipped(repository: Path) -> DictConfig:
+    """The shipped configuration's own part, without verl's and without a profile."""
+    root = OmegaConf.load(repository / "verl" / "writing_rl" / "config" / "writing_rl.yaml")
+    merged = OmegaConf.merge({"writing_rl": defaults()}, root)
+    assert isinstance(merged, DictConfig)
+    return merged
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.errors import SettingError
+from writing_rl.judging.settings import JudgeSettings
 from writing_rl.judging.verdict import Rewards, Strategy
-from writing_rl.settings import JudgeSettings, Settings
+from writing_rl.settings import Settings, documentation
 
 
 @pytest.fixture
-def config(repository: Path) -> DictConfig:
+def config(shipped: DictConfig) -> DictConfig:
     """The shipped configuration."""
-    return OmegaConf.load(repository / "verl" / "writing_rl" / "config" / "writing_rl.yaml")
+    return shipped
 
 
 def message_of(config: DictConfig) -> str:
@@ -34,8 +35,6 @@ def test_the_shipped_defaults(config: DictConfig, monkeypatch: pytest.MonkeyPatc
         judge=JudgeSettings(models=("offline",), strategy=Strategy.DISADVANTAGE, base_url=None, parallel=64),
         rewards=Rewards(1.0, 0.5, 0.0),
         promotion=Promotion(),
-        validation_reference="middle",
-        skip_finished=False,
     )
 
 
@@ -99,9 +98,9 @@ PARALLEL = "API_PARALLEL (writing_rl.judge.parallel)"
         ("judge.parallel", None, f"{PARALLEL} is None: it must be a whole number"),
         ("judge.parallel", "", f"{PARALLEL} is '': it must be a whole number"),
         ("judge.parallel", 0, f"{PARALLEL} is 0: it must be at least 1"),
-        ("judge.parallel", "-3", f"{PARALLEL} is -3: it must be at least 1"),
+        ("judge.parallel", "-3", f"{PARALLEL} is '-3': it must be at least 1"),
         ("judge.deadline_s", "soon", "writing_rl.judge.deadline_s is 'soon': it must be a finite number"),
-        ("judge.deadline_s", 0, "writing_rl.judge.deadline_s is 0.0: it must be at least 1"),
+        ("judge.deadline_s", 0, "writing_rl.judge.deadline_s is 0: it must be at least 1"),
         ("judge.deadline_s", "nan", "writing_rl.judge.deadline_s is 'nan': it must be a finite number"),
         ("judge.max_retries", -1, "writing_rl.judge.max_retries is -1: it must be at least 0"),
         ("judge.temperature", -0.1, "writing_rl.judge.temperature is -0.1: it must be at least 0"),
@@ -110,9 +109,13 @@ PARALLEL = "API_PARALLEL (writing_rl.judge.parallel)"
         (
             "judge.max_calls",
             0,
-            "writing_rl.judge.max_calls is 0: set a number above it, or null for no limit",
+            "writing_rl.judge.max_calls is 0: set a number above 0, or null for no limit",
         ),
-        ("judge.max_cost_usd", -1, "writing_rl.judge.max_cost_usd is -1.0: it must be at least 0"),
+        (
+            "judge.max_cost_usd",
+            -1,
+            "writing_rl.judge.max_cost_usd is -1: set a number above 0, or null for no limit",
+        ),
         ("judge.vote", "some", "writing_rl.judge.vote is 'some': choose one of majority, mean"),
         ("judge.cache", "on", "writing_rl.judge.cache is 'on': choose one of off, read, read-write"),
         ("judge.model", "a,b,a", "JUDGE_MODEL is a,b,a: it names one judge twice"),
@@ -175,6 +178,23 @@ def test_a_reward_that_is_no_number_is_named(config: DictConfig, name: str, valu
     assert message_of(config).startswith(f"writing_rl.reward.{name} is ")
 
 
+def test_all_that_is_wrong_is_said_at_once(config: DictConfig) -> None:
+    config.writing_rl.judge.update(model="offline", parallel=0, vote="some", outage_s="long")
+    config.writing_rl.curriculum.kind = "slow"
+    with pytest.raises(SettingError) as error:
+        Settings.from_config(config.writing_rl)
+    assert [line.partition(" is ")[0] for line in str(error.value).split("\n")] == [
+        "writing_rl.judge.vote",
+        PARALLEL,
+        "writing_rl.judge.outage_s",
+        "writing_rl.curriculum.kind",
+    ]
+
+
+def test_the_documentation_is_up_to_date(repository: Path) -> None:
+    assert (repository / "docs" / "settings.md").read_text(encoding="utf-8") == documentation()
+
+
 def test_every_documented_value_is_accepted(config: DictConfig) -> None:
     config.writing_rl.judge.model = "offline"
     for strategy in ("position-disadvantage", "position-advantage", "position-both"):
@@ -182,7 +202,7 @@ def test_every_documented_value_is_accepted(config: DictConfig) -> None:
         assert Settings.from_config(config.writing_rl).judge.strategy.value == strategy
     for rule in ("majority", "any", "all"):
         config.writing_rl.curriculum.group_rule = rule
-        assert Settings.from_config(config.writing_rl).promotion.group.value == rule
+        assert Settings.from_config(config.writing_rl).promotion.group_rule.value == rule
     for reference in ("first", "middle", "last", 0, 4):
         config.writing_rl.curriculum.validation_reference = reference
-        assert Settings.from_config(config.writing_rl).validation_reference == reference
+        assert Settings.from_config(config.writing_rl).curriculum.validation_reference == reference

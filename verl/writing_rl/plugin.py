@@ -30,9 +30,9 @@ CPU_REGISTRATIONS = {
 
 #: verl module whose import completes -> module and function of ours that patch it.
 PATCHES = {
-    "verl.utils.model": ("writing_rl.trainer.critic_attention", "patch_model"),
-    "verl.workers.rollout.vllm_rollout.vllm_async_server": ("writing_rl.trainer.weight_sync", "patch_server"),
-    "verl.workers.rollout.vllm_rollout.vllm_rollout": ("writing_rl.trainer.weight_sync", "patch_sender"),
+    "verl.utils.model": ("writing_rl.patches.critic_attention", "patch_model"),
+    "verl.workers.rollout.vllm_rollout.vllm_async_server": ("writing_rl.patches.weight_sync", "patch_server"),
+    "verl.workers.rollout.vllm_rollout.vllm_rollout": ("writing_rl.patches.weight_sync", "patch_sender"),
 }
 
 

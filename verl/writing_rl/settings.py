@@ -1,117 +1,82 @@
-"""The block `writing_rl` of the configuration as typed values, checked on the way in."""
+"""The block `writing_rl` of the configuration: types, defaults, bounds and documentation.
+
+`python -m writing_rl.settings` prints `docs/settings.md`.
+"""
 
 from __future__ import annotations
 
-import json
-import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
-from writing_rl.curriculum.beginning import SETTING as BEGINNING
-from writing_rl.curriculum.beginning import Existing
-from writing_rl.curriculum.rules import GroupRule, Kind, Promotion, parse_validation_reference
+from pydantic import ConfigDict, Field, StrictBool, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from writing_rl.curriculum.resume import Existing
+from writing_rl.curriculum.rules import Promotion, parse_validation_reference
 from writing_rl.errors import SettingError
-from writing_rl.judging.address import check_address
-from writing_rl.judging.cache import CacheMode
-from writing_rl.judging.limits import Limits
-from writing_rl.judging.rules import Rules
-from writing_rl.judging.verdict import Rewards, Strategy
-from writing_rl.judging.vote import VoteRule
-from writing_rl.redact import is_secret, printable
+from writing_rl.judging.client.budget import Limits
+from writing_rl.judging.settings import VARIABLE, JudgeSettings, model_names, plain, read_request
+from writing_rl.judging.verdict import Rewards
+from writing_rl.util.setting_errors import checked, sentences
 
-NO_LIMITS = Limits()
-
-E = TypeVar("E", bound=Enum)
+#: Fields of the judge that the configuration does not show.
+_INTERNAL = ("keyless", "own", "limits")
 
 
-class Outage(str, Enum):
-    """What happens where a judge cannot be reached for longer than a comparison may take."""
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class CurriculumSettings:
+    """The block `writing_rl.curriculum`, but for when samples are promoted."""
 
-    WAIT = "wait"
-    END = "end"
+    skip_finished: Annotated[
+        StrictBool,
+        Field(description="whether samples that have beaten their last reference are left out of batches"),
+    ] = False
+    existing_index: Annotated[
+        Existing,
+        Field(
+            description="what becomes of an index file whose samples have moved on when a model starts from "
+            "scratch: `ask`, `keep` or `reset`"
+        ),
+    ] = Existing.ASK
+    validation_reference: Annotated[
+        str | int,
+        checked(parse_validation_reference),
+        Field(description="what validation compares with: `first`, `middle`, `last` or a number from 0"),
+    ] = "middle"
 
 
-@dataclass(frozen=True)
-class JudgeSettings:
-    """How to judge; every field is documented in `config/writing_rl.yaml`."""
-
-    models: tuple[str, ...]
-    vote: VoteRule = VoteRule.MAJORITY
-    providers: Mapping[str, str] = field(default_factory=dict)
-    strategy: Strategy = Strategy.DISADVANTAGE
-    base_url: str | None = None
-    keyless: bool = False
-    data_inspection: str | None = None
-    parallel: int = 64
-    request_timeout_s: float = 120.0
-    deadline_s: float = 300.0
-    max_retries: int = 7
-    outage: Outage = Outage.WAIT
-    outage_s: float = 1800.0
-    ask_again: int = 1
-    temperature: float = 0.0
-    max_tokens: int = 2048
-    request: Mapping[str, Any] = field(default_factory=dict)
-    request_by_model: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    learnt: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    own: frozenset[str] = frozenset()  # which of `temperature` and `max_tokens` the user set
-    limits: Limits = NO_LIMITS
-    prices: str | None = None
-    cache: CacheMode = CacheMode.OFF
-    cache_file: str = "running_file/judge_cache.sqlite"
-    transcript_characters: int = 2000
-    max_unscored_share: float = 0.5
-    unscored_window: int = 64
-
-    def request_of(self, model: str) -> dict[str, Any]:
-        """The user's parameters of the requests to a model; None stands for one that is left out."""
-        merged = dict(self.request)
-        for beginning in sorted(self.request_by_model, key=len):
-            if model.lower().startswith(beginning.lower()):
-                merged |= self.request_by_model[beginning]
-        return merged
-
-    @property
-    def requests_set(self) -> dict[str, Any]:
-        """The user's parameters of requests for a note of settings: nothing where there are none."""
-        both = {"request": self.request, "request_by_model": self.request_by_model}
-        return {name: dict(value) for name, value in both.items() if value}
-
-    @property
-    def longest_outage_s(self) -> float:
-        """Seconds that a judge may be unreachable before that is final."""
-        return self.outage_s if self.outage is Outage.WAIT else min(self.outage_s, self.deadline_s)
-
-    def __post_init__(self) -> None:
-        """Refuses an address that cannot work or holds a secret, wherever it was set."""
-        if self.base_url is not None:
-            of_environment = os.environ.get("OPENAI_BASE_URL") == self.base_url
-            setting = (
-                "OPENAI_BASE_URL" if of_environment else "base_url (writing_rl.judge.base_url, --base_url)"
-            )
-            check_address(self.base_url, setting)
-
-    @property
-    def rules(self) -> Rules:
-        """How two texts are compared."""
-        return Rules(self.strategy, self.ask_again, self.deadline_s, self.vote)
+#: What each block is read as.
+_PARTS: Mapping[str, tuple[type, ...]] = {
+    "judge": (JudgeSettings, Limits),
+    "reward": (Rewards,),
+    "curriculum": (Promotion, CurriculumSettings),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The whole block `writing_rl`."""
+    """The whole block `writing_rl`.
+
+    Attributes:
+        index_file: The reference index file.
+        log_dir: The experiment's log folder.
+        judge: How to judge.
+        rewards: What each outcome is worth.
+        promotion: When samples move on to their next reference.
+        curriculum: What else the curriculum does.
+    """
 
     index_file: str
     log_dir: str
     judge: JudgeSettings
-    rewards: Rewards
-    promotion: Promotion
-    validation_reference: str | int
-    skip_finished: bool = False
-    existing_index: Existing = Existing.ASK
+    rewards: Rewards = field(default_factory=Rewards)
+    promotion: Promotion = field(default_factory=Promotion)
+    curriculum: CurriculumSettings = field(default_factory=CurriculumSettings)
 
     @classmethod
     def from_config(cls, block: Mapping[str, Any]) -> Settings:
@@ -121,73 +86,23 @@ class Settings:
             block: `config.writing_rl`, resolved or not.
 
         Raises:
-            SettingError: A value cannot work; the message names the setting.
+            SettingError: Values cannot work; the message has a line for each wrong setting.
         """
-        judge, curriculum = block["judge"], block["curriculum"]
+        errors: list[str] = []
+        parts: dict[type, Any] = {}
+        for name, kinds in _PARTS.items():
+            given = plain(block[name])
+            for kind in kinds:
+                parts[kind] = _read(kind, given, f"writing_rl.{name}", errors)
+        if errors:
+            raise SettingError("\n".join(errors))
         return cls(
-            index_file=str(block["index_file"]),
-            log_dir=str(block["log_dir"]),
-            judge=JudgeSettings(
-                models=model_names(judge["model"]),
-                vote=member(VoteRule, judge["vote"], "writing_rl.judge.vote"),
-                providers=dict(judge["providers"] or {}),
-                strategy=member(Strategy, judge["strategy"], "REWARD_STRATEGY (writing_rl.judge.strategy)"),
-                base_url=judge["base_url"] or None,
-                data_inspection=judge["data_inspection"] or None,
-                parallel=_number(judge, "parallel", int, 1, "API_PARALLEL (writing_rl.judge.parallel)"),
-                request_timeout_s=_number(judge, "request_timeout_s", float, 1),
-                deadline_s=_number(judge, "deadline_s", float, 1),
-                max_retries=_number(judge, "max_retries", int, 0),
-                outage=member(Outage, judge["outage"], "writing_rl.judge.outage"),
-                outage_s=_number(judge, "outage_s", float, 0),
-                ask_again=_number(judge, "ask_again", int, 0),
-                temperature=_number(judge, "temperature", float, 0),
-                max_tokens=_number(judge, "max_tokens", int, 1),
-                request=read_request(judge.get("request"), "writing_rl.judge.request"),
-                request_by_model=read_requests(
-                    judge.get("request_by_model"), "writing_rl.judge.request_by_model"
-                ),
-                learnt=read_requests(judge.get("learnt"), "writing_rl.judge.learnt"),
-                own=frozenset(
-                    name
-                    for name in ("temperature", "max_tokens")
-                    if judge[name] != getattr(JudgeSettings, name)
-                ),
-                limits=Limits(
-                    requests_per_minute=_limit(judge, "requests_per_minute", float),
-                    tokens_per_minute=_limit(judge, "tokens_per_minute", float),
-                    max_calls=_limit(judge, "max_calls", int),
-                    max_cost_usd=_limit(judge, "max_cost_usd", float),
-                ),
-                prices=judge["prices"] or None,
-                # YAML takes a bare `off` for the truth value.
-                cache=member(CacheMode, judge["cache"] or CacheMode.OFF.value, "writing_rl.judge.cache"),
-                cache_file=str(judge["cache_file"]),
-                transcript_characters=_number(judge, "transcript_characters", int, 0),
-                max_unscored_share=_number(judge, "max_unscored_share", float, 0),
-                unscored_window=_number(judge, "unscored_window", int, 1),
-            ),
-            rewards=Rewards(
-                **{
-                    name: _number(block["reward"], name, float, -math.inf, f"writing_rl.reward.{name}")
-                    for name in ("win", "tie", "loss")
-                }
-            ),
-            promotion=Promotion(
-                kind=member(Kind, curriculum["kind"], "writing_rl.curriculum.kind"),
-                group=member(GroupRule, curriculum["group_rule"], "writing_rl.curriculum.group_rule"),
-                wins_to_promote=_number(
-                    curriculum, "wins_to_promote", int, 1, "writing_rl.curriculum.wins_to_promote"
-                ),
-                losses_to_demote=None
-                if curriculum["losses_to_demote"] is None
-                else _number(
-                    curriculum, "losses_to_demote", int, 1, "writing_rl.curriculum.losses_to_demote"
-                ),
-            ),
-            validation_reference=parse_validation_reference(curriculum["validation_reference"]),
-            existing_index=member(Existing, curriculum["existing_index"], BEGINNING),
-            skip_finished=_truth(curriculum, "skip_finished", "writing_rl.curriculum.skip_finished"),
+            index_file=os.path.normpath(str(block["index_file"])),
+            log_dir=os.path.normpath(str(block["log_dir"])),
+            judge=replace(parts[JudgeSettings], limits=parts[Limits]),
+            rewards=parts[Rewards],
+            promotion=parts[Promotion],
+            curriculum=parts[CurriculumSettings],
         )
 
 
@@ -197,147 +112,118 @@ def settings_of_environment() -> JudgeSettings:
     Raises:
         SettingError: A value cannot work; the message names the variable.
     """
-    strategy = os.environ.get("REWARD_STRATEGY") or Strategy.DISADVANTAGE.value
-    parallel = {"parallel": os.environ.get("API_PARALLEL") or JudgeSettings.parallel}
-    return JudgeSettings(
-        models=model_names(os.environ.get("JUDGE_MODEL")),
-        base_url=os.environ.get("OPENAI_BASE_URL") or None,
-        strategy=member(Strategy, strategy, "REWARD_STRATEGY"),
-        parallel=_number(parallel, "parallel", int, 1, "API_PARALLEL"),
-        request=read_request(os.environ.get("JUDGE_REQUEST"), "JUDGE_REQUEST"),
+    variables = {
+        name: variable for name in _names(JudgeSettings) if (variable := _variable(JudgeSettings, name))
+    }
+    given: dict[str, Any] = {name: os.environ.get(variable) or None for name, variable in variables.items()}
+    given["models"] = model_names(given["models"])
+    given["request"] = read_request(given["request"], variables["request"])
+    try:
+        return JudgeSettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise SettingError("\n".join(sentences(error, variables.__getitem__))) from None
+
+
+def defaults() -> dict[str, Any]:
+    """The blocks of the configuration with their defaults, variables of the environment before them."""
+    return {
+        block: {
+            _shown(name): f"${{oc.env:{variable},{_yaml(value)}}}"
+            if (variable := _variable(kind, name))
+            else value
+            for kind in kinds
+            for name, value in _defaults(kind).items()
+        }
+        for block, kinds in _PARTS.items()
+    }
+
+
+def documentation() -> str:
+    """The page `docs/settings.md`."""
+    lines = [_INTRODUCTION]
+    for block, kinds in _PARTS.items():
+        lines += [f"## writing_rl.{block}", "", "| setting | default | what it is |", "| --- | --- | --- |"]
+        for kind in kinds:
+            for name, value in _defaults(kind).items():
+                variable = _variable(kind, name)
+                says = f"{_field(kind, name).description}" + (f"; `{variable}`" if variable else "")
+                lines.append(f"| `{_shown(name)}` | `{_yaml(value)}` | {says.replace('|', chr(92) + '|')} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+_INTRODUCTION = """# Settings
+
+<!-- Generated by `python -m writing_rl.settings > docs/settings.md`; a test checks that it is up to date. -->
+
+Every setting of the block `writing_rl`. Set one on the command line of a training, in Hydra's syntax:
+`bash scripts/train_writing_rl.sh writing_rl.judge.max_retries=3`; where a variable of the environment is
+named, it works as well. All other settings are verl's. API keys are not settings: they are read from the
+environment by the process that calls the judge, and enter no configuration, log or tracker.
+"""
+
+
+def _read(kind: type, given: Mapping[str, Any], block: str, errors: list[str]) -> Any:
+    """A part of the settings, or None where `errors` has got to hold what is wrong with it."""
+
+    def name_of(field: str) -> str:
+        setting = f"{block}.{_shown(field)}"
+        variable = _variable(kind, field)
+        return f"{variable} ({setting})" if variable else setting
+
+    values = {name: given[_shown(name)] for name in _names(kind) if _shown(name) in given}
+    try:
+        if kind is JudgeSettings:
+            values["models"] = model_names(values["models"])
+            usual = _defaults(kind)
+            values["own"] = {name for name in ("temperature", "max_tokens") if values[name] != usual[name]}
+        return kind(**values)
+    except ValidationError as error:
+        errors += sentences(error, name_of)
+    except SettingError as error:
+        errors.append(str(error))
+    return None
+
+
+def _names(kind: type) -> list[str]:
+    """The fields that a configuration shows."""
+    return [field.name for field in fields(kind) if field.name not in _INTERNAL]
+
+
+def _shown(name: str) -> str:
+    """What the configuration calls a field."""
+    return "model" if name == "models" else name
+
+
+def _field(kind: type, name: str) -> FieldInfo:
+    found: FieldInfo = kind.__pydantic_fields__[name]  # type: ignore[attr-defined]
+    return found
+
+
+def _variable(kind: type, name: str) -> str | None:
+    """The environment variable that sets a field."""
+    extra = _field(kind, name).json_schema_extra
+    return str(extra[VARIABLE]) if isinstance(extra, dict) and VARIABLE in extra else None
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """The defaults of a part, as a configuration writes them; what must be set, or is empty, is null."""
+    values = {name: _field(kind, name).get_default(call_default_factory=True) for name in _names(kind)}
+    return {
+        name: value.value if isinstance(value, Enum) else None if value is PydanticUndefined else value
+        for name, value in values.items()
+    }
+
+
+def _yaml(value: Any) -> str:
+    return (
+        "null"
+        if value is None or value == {}
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
     )
 
 
-def model_names(models: Any) -> tuple[str, ...]:
-    """The judges that `JUDGE_MODEL` or `writing_rl.judge.model` names: one, a list, or several with commas.
-
-    Raises:
-        SettingError: It names none, or one twice.
-    """
-    listed = models.split(",") if isinstance(models, str) else models or ()
-    names = tuple(name for model in listed if (name := str(model).strip()))
-    if not names:
-        raise SettingError(
-            "no judge is set: set JUDGE_MODEL to a model of your endpoint (with OPENAI_API_KEY or "
-            "OPENAI_BASE_URL), or to `offline` to try the system without a judge model"
-        )
-    if len(set(names)) < len(names):
-        raise SettingError(f"JUDGE_MODEL is {','.join(names)}: it names one judge twice")
-    return names
-
-
-#: Fields of a request that are no parameters -> what to do instead.
-_NOT_PARAMETERS = {
-    "model": "JUDGE_MODEL names the model",
-    "messages": "the prompts are in verl/utils/reward_score/judge_prompts.py",
-    "input": "the prompts are in verl/utils/reward_score/judge_prompts.py",
-    "prompt": "the prompts are in verl/utils/reward_score/judge_prompts.py",
-    "stream": "answers are read whole",
-    "incremental_output": "answers are read whole",
-    "result_format": "answers are read as messages",
-    "extra_body": "write its fields beside the others",
-    "parameters": "write its fields beside the others",
-    "headers": "only fields of the body can be set",
-    "extra_headers": "only fields of the body can be set",
-    "request_timeout": "set writing_rl.judge.request_timeout_s",
-    "timeout": "set writing_rl.judge.request_timeout_s",
-    "session": "only fields of the body can be set",
-    "base_address": "set DASHSCOPE_HTTP_BASE_URL",
-}
-
-
-def read_request(value: Any, setting: str) -> dict[str, Any]:
-    """The parameters of a request that a user sets, as a mapping or as JSON.
-
-    Args:
-        value: What is set; None for nothing.
-        setting: What messages call it.
-
-    Raises:
-        SettingError: It is no mapping, or holds what is no parameter.
-    """
-    given = _mapping(value, setting, '{"reasoning_effort": "low"}')
-    request = {str(name): _plain(part) for name, part in given.items()}
-    for name, part in request.items():
-        if name in _NOT_PARAMETERS:
-            raise SettingError(f"{setting} sets {printable(name)}, which it cannot: {_NOT_PARAMETERS[name]}")
-        if is_secret(name):
-            raise SettingError(f"{setting} sets {printable(name)}: keys come from the environment alone")
-        try:
-            json.dumps(part, allow_nan=False).encode()
-        except (ValueError, TypeError, RecursionError):
-            raise SettingError(f"{setting}.{printable(name)} is {part!r}, which JSON cannot hold") from None
-    return request
-
-
-def read_requests(value: Any, setting: str) -> dict[str, dict[str, Any]]:
-    """Parameters of requests by the beginnings of models' names; arguments and errors as `read_request`."""
-    requests = _mapping(value, setting, '{"gpt-5": {"reasoning_effort": "low"}}')
-    return {str(model): read_request(part, f"{setting}.{model}") for model, part in requests.items()}
-
-
-def _mapping(value: Any, setting: str, example: str) -> Mapping[Any, Any]:
-    """A mapping, also as JSON; empty for None."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value) if value.strip() else {}
-        except (ValueError, RecursionError):
-            raise SettingError(f"{setting} is not JSON: write it as {example}") from None
-    if not isinstance({} if value is None else value, Mapping):
-        raise SettingError(f"{setting} is {value!r}: it must be a mapping such as {example}")
-    return value or {}
-
-
-def _plain(value: Any) -> Any:
-    """A value of a configuration in plain containers."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(part) for part in value]
-    return value
-
-
-def member(kind: type[E], value: Any, setting: str) -> E:
-    """The member of an enumeration that a setting names.
-
-    Raises:
-        SettingError: It names none; the message lists them.
-    """
-    try:
-        return kind(str(value))
-    except ValueError:
-        choices = ", ".join(str(member.value) for member in kind)
-        raise SettingError(f"{setting} is {value!r}: choose one of {choices}") from None
-
-
-def _limit(judge: Mapping[str, Any], key: str, kind: type) -> Any:
-    """A limit, which must be more than 0, or None where none is set."""
-    if judge[key] is None:
-        return None
-    value = _number(judge, key, kind, 0)
-    if not value:
-        raise SettingError(f"writing_rl.judge.{key} is 0: set a number above it, or null for no limit")
-    return value
-
-
-def _truth(block: Mapping[str, Any], key: str, setting: str) -> bool:
-    if not isinstance(block[key], bool):
-        raise SettingError(f"{setting} is {block[key]!r}: it must be true or false")
-    return block[key]
-
-
-def _number(block: Mapping[str, Any], key: str, kind: type, least: float, setting: str = "") -> Any:
-    setting = setting or f"writing_rl.judge.{key}"
-    try:
-        value = kind(block[key])
-        exact = value == float(block[key])
-    except (OverflowError, TypeError, ValueError):
-        exact = False
-    if not exact:
-        number = "a whole number" if kind is int else "a finite number"
-        raise SettingError(f"{setting} is {block[key]!r}: it must be {number}")
-    if not math.isfinite(value):
-        raise SettingError(f"{setting} is {value}: it must be a finite number")
-    if value < least:
-        raise SettingError(f"{setting} is {value}: it must be at least {least:g}")
-    return value
+if __name__ == "__main__":
+    print(documentation(), end="")

@@ -11,7 +11,7 @@ holds. A text may end with "=== End of text B ===" and go on with instructions o
 know the mark. So put {mark} into the line before and the line after each text, say that only lines with it
 are yours, and say again after the texts what you want. Without {mark} the templates work, with a warning.
 
-GRADE_PROMPT is for grading single texts (`scripts/prepare_data.py --scores grade`), with the placeholders
+GRADE_PROMPT is for grading single texts (`writing-rl data prepare --scores grade`), with the placeholders
 {prompt}, {text} and {criteria}: those of the sample, or GRADE_CRITERIA; and {mark}. The grades are read
 from the last line that holds double brackets, [[7, 8, 6]], one from 1 to 10 for each criterion, and their
 mean counts. An answer without grades is answered with GRADE_AGAIN.

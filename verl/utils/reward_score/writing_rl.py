@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from verl.utils.reward_score.judge_prompts import ASK_AGAIN, JUDGE_PROMPT, JUDGE_PROMPT_WITH_CRITERIA
-from writing_rl.data.samples import references_of
+from writing_rl.dataset.samples import references_of
 from writing_rl.errors import Unscored
 from writing_rl.judging.compare import Comparison, Rules, compare
+from writing_rl.judging.factory import close_all, make_channel, make_judges
 from writing_rl.judging.judge import Judge, ModelJudge, Templates
-from writing_rl.judging.make import close_all, make_channel, make_judges
 from writing_rl.judging.verdict import Outcome, Rewards
 from writing_rl.judging.vote import reward_of
 from writing_rl.settings import settings_of_environment

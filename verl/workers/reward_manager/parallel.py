@@ -23,23 +23,23 @@ from verl.experimental.reward_loop.reward_manager.registry import register
 from verl.protocol import DataProto
 
 from verl.utils.reward_score import writing_rl
-from writing_rl.batches import Batches
 from writing_rl.curriculum.messages import REFERENCE_COLUMN, Judged, Row
 from writing_rl.curriculum.owner import connect, records
 from writing_rl.curriculum.rules import validation_index
-from writing_rl.data.samples import references_of
+from writing_rl.dataset.samples import references_of
 from writing_rl.errors import BudgetSpent, JudgeError, Unscored
-from writing_rl.judging.channel import STOPPED, Channel
+from writing_rl.judging.client.request_queue import STOPPED, Channel
+from writing_rl.judging.client.slot_actor import connect_slots
 from writing_rl.judging.compare import Comparison
+from writing_rl.judging.factory import make_channel, make_judges
 from writing_rl.judging.judge import Judge
-from writing_rl.judging.make import make_channel, make_judges
 from writing_rl.judging.providers import Served
-from writing_rl.judging.run_slots import connect_slots
-from writing_rl.judging.text import judged_text
-from writing_rl.judging.transcript import Transcript
 from writing_rl.judging.verdict import Outcome
-from writing_rl.judging.writing import Writing
+from writing_rl.runlog.transcript import Transcript
 from writing_rl.settings import Settings
+from writing_rl.text.statistics import Writing
+from writing_rl.text.thinking import judged_text
+from writing_rl.util.batcher import Batches
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,9 @@ class ParallelRewardManager(RewardManagerBase):
         rollout = _Rollout.of({column: values[-1] for column, values in data.non_tensor_batch.items()})
         training = (reference := rollout.reference) is not None
         if not training:
-            reference = validation_index(self.settings.validation_reference, len(rollout.references))
+            reference = validation_index(
+                self.settings.curriculum.validation_reference, len(rollout.references)
+            )
         if self.ending.done():
             self.ending.result()  # the error, where the owner is lost
             return _report(_unscored(STOPPED, reference))

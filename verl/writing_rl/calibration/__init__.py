@@ -1,1 +1,1 @@
-"""How far a judge agrees with people: what `scripts/calibrate_judge.py` does."""
+"""How far a judge agrees with people: what `writing-rl judge calibrate` does."""

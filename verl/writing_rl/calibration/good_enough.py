@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from writing_rl.calibration.agreement import DECIDED, FLIP_RATE, POSITION_BIAS, UNSCORED, Figure, name_of
+from writing_rl.calibration.requirements import Requirements
 from writing_rl.judging.verdict import Strategy
 
 #: The order that a strategy asks in, where `response_a` stands in for the policy.
@@ -32,25 +33,6 @@ ORDER_OF = {Strategy.DISADVANTAGE: "swapped", Strategy.ADVANTAGE: "given", Strat
 
 #: More pairs are not worth naming: a figure lies on its limit, or nothing measures it.
 _MOST_PAIRS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Requirements:
-    """What is asked of a judge; see the module.
-
-    Attributes:
-        accuracy: Least accuracy without ties.
-        bias: Largest position bias, in either direction.
-        flips: Largest flip rate.
-        unscored: Largest share without a verdict.
-        prompts: Least number of different prompts.
-    """
-
-    accuracy: float = 0.65
-    bias: float = 0.2
-    flips: float = 0.4
-    unscored: float = 0.05
-    prompts: int = 50
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Pairs of texts that people have compared: what `scripts/calibrate_judge.py` reads.
+"""Pairs of texts that people have compared: what `writing-rl judge calibrate` reads.
 
 One JSON object a line, in one of the forms of `FORMS`; which one is told by the key that holds the labels:
 
@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.fields import shown
 from writing_rl.errors import DataError
-from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.pairs import Pair
-from writing_rl.judging.text import judged_text
 from writing_rl.judging.verdict import Verdict
+from writing_rl.text.thinking import judged_text
+from writing_rl.util.fields import shown
+from writing_rl.util.jsonl import read_json_lines
 
 
 @dataclass(frozen=True)

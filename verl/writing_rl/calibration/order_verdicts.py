@@ -1,4 +1,4 @@
-"""Verdicts of each order on its own: what `scripts/calibrate_judge.py` writes and goes on from.
+"""Verdicts of each order on its own: what `writing-rl judge calibrate` writes and goes on from.
 
 One JSON object a line: that of `pairs.as_line`, whose `verdict` is that of both orders together, and
 
@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl.errors import DataError
-from writing_rl.judging.asking import as_answered
 from writing_rl.judging.compare import Comparison
 from writing_rl.judging.judge import Judge
 from writing_rl.judging.pairs import VERDICTS, Pair, as_line, judge_pair
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Outcome, Strategy, Verdict, outcome_of
 from writing_rl.judging.vote import VoteRule, decide
+from writing_rl.util.as_completed import as_answered
 
 
 @dataclass(frozen=True)

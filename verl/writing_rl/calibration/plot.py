@@ -14,8 +14,8 @@ from matplotlib.figure import Figure as Picture
 from writing_rl.calibration import agreement
 from writing_rl.calibration.agreement import Figure, name_of
 from writing_rl.calibration.agreement_counts import ORDERS
-from writing_rl.calibration.good_enough import Requirements
 from writing_rl.calibration.report import ORDER_TITLES
+from writing_rl.calibration.requirements import Requirements
 
 # Colours of Okabe and Ito, which people tell apart whatever colours they see; shapes tell them apart again.
 _STYLES = {"given": ("#0072B2", "o"), "swapped": ("#E69F00", "s"), "both": ("#009E73", "D")}

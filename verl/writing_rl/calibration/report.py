@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from writing_rl.calibration import agreement
 from writing_rl.calibration.agreement import Figure, name_of
 from writing_rl.calibration.agreement_counts import ORDERS
-from writing_rl.calibration.good_enough import Decision, Requirements, decide
+from writing_rl.calibration.good_enough import Decision, decide
 from writing_rl.calibration.labelled import LabelledPair
 from writing_rl.calibration.order_verdicts import OrderVerdicts
+from writing_rl.calibration.requirements import Requirements
 from writing_rl.errors import DataError
 
 Rows = list[tuple[str, ...]]

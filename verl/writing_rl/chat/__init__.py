@@ -1,1 +1,1 @@
-"""Writing with a trained model and its base, side by side: what `scripts/chat.py` does."""
+"""Writing with a trained model and its base, side by side: what `writing-rl chat` does."""

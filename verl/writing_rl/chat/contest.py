@@ -8,21 +8,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from writing_rl.data.asking import billed
+from writing_rl.data.ask_missing import billed
 from writing_rl.data.generate import Generation, questions_of
 from writing_rl.data.prompt_files import Prompt
 from writing_rl.data.writers import Writer
 from writing_rl.errors import JudgeError, Unscored
-from writing_rl.judging.channel import Deadline
-from writing_rl.judging.chat import Answer
+from writing_rl.judging.client.chat_model import Answer
+from writing_rl.judging.client.model import Model
+from writing_rl.judging.client.request_queue import Deadline
 from writing_rl.judging.compare import Comparison
 from writing_rl.judging.judge import Judge
-from writing_rl.judging.model import Model
 from writing_rl.judging.pairs import Pair, judge_pair
 from writing_rl.judging.providers.answers import EMPTY
 from writing_rl.judging.rules import Rules
-from writing_rl.judging.text import judged_text
 from writing_rl.judging.verdict import Outcome
+from writing_rl.text.thinking import judged_text
 
 #: The reason of a comparison without a verdict because one of the texts could not be had.
 NOT_WRITTEN = "not_written"

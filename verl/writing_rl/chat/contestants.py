@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from writing_rl.command import say
 from writing_rl.data.writers import Writer, parse_writers
 from writing_rl.errors import SettingError
-from writing_rl.export import NOTE, as_writer, base_model_of, export, find_checkpoint
+from writing_rl.models.export import NOTE, as_writer, base_model_of, export, find_checkpoint
+from writing_rl.util.console import say
 
 #: Most tokens of a text where nothing is said and the models can hold more.
 MOST_TOKENS = 4096
@@ -61,11 +61,11 @@ def of_experiment(
     elif checkpoint.is_newer_than(out):
         raise SettingError(
             f"{out} was exported before its checkpoint was written: export it again with "
-            f"scripts/export_model.py --experiment {experiment} --step {checkpoint.step} --force"
+            f"writing-rl export --experiment {experiment} --step {checkpoint.step} --force"
         )
     if (out / "lora_adapter").is_dir():
         raise SettingError(
-            f"{out} holds a LoRA adapter: serve it as scripts/export_model.py says, and give "
+            f"{out} holds a LoRA adapter: serve it as writing-rl export says, and give "
             "--model NAME@http://HOST:PORT/v1"
         )
     return Writer(str(out), checkpoint=str(out)), second

@@ -18,16 +18,16 @@ from writing_rl.data.generate import Generation
 from writing_rl.data.prompt_files import Prompt
 from writing_rl.data.writers import Writer, opened, placed_together
 from writing_rl.errors import SettingError
-from writing_rl.judging.asking import as_answered
-from writing_rl.judging.channel import Channel, own_slots
+from writing_rl.judging.client.request_queue import Channel, own_slots
+from writing_rl.judging.client.slots import SlotPool
 from writing_rl.judging.compare import Call, Comparison
+from writing_rl.judging.factory import close_all, describe, make_channel, make_judges
 from writing_rl.judging.judge import Judge, load_templates
-from writing_rl.judging.make import close_all, describe, make_channel, make_judges
-from writing_rl.judging.slots import SlotPool
+from writing_rl.judging.settings import JudgeSettings
 from writing_rl.judging.verdict import Outcome, Verdict, outcome_of
-from writing_rl.judging.writing import Writing
-from writing_rl.launch.placement import NoRoom, Placement
-from writing_rl.settings import JudgeSettings
+from writing_rl.models.placement import NoRoom, Placement
+from writing_rl.text.statistics import Writing
+from writing_rl.util.as_completed import as_answered
 
 _VERDICTS = {Outcome.TIE: "a tie", Outcome.UNSCORED: "no verdict"}
 

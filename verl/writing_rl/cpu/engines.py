@@ -10,7 +10,7 @@ from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp import transformer_impl
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead, FSDPEngineWithValueHead
 
-from writing_rl.compat import expect
+from writing_rl.patches.expect import expect
 
 # FSDP1 refuses a CPU; `strategy: fsdp2` is part of the CPU profile.
 EngineRegistry.register(model_type="language_model", backend=["fsdp2"], device="cpu")(FSDPEngineWithLMHead)

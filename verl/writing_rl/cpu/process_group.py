@@ -10,7 +10,7 @@ import functools
 
 import verl.utils.distributed as verl_distributed
 
-from writing_rl.compat import expect
+from writing_rl.patches.expect import expect
 
 expect(
     verl_distributed.initialize_global_process_group_ray,

@@ -15,7 +15,7 @@ import shlex
 
 import torch
 
-from writing_rl.cpu.fork_server import PYTHON_VARIABLE
+from writing_rl.cpu.fast_start.fork_server import PYTHON_VARIABLE
 
 
 def register() -> None:
@@ -31,7 +31,7 @@ def register() -> None:
         multiprocessing.set_executable(os.environ[PYTHON_VARIABLE])
     from vllm.model_executor.layers import utils
 
-    from writing_rl.compat import expect
+    from writing_rl.patches.expect import expect
 
     if utils.dispatch_cpu_unquantized_gemm is use_plain_linear:
         return  # vLLM calls its plugins more than once in a process

@@ -1,4 +1,4 @@
-"""Making the reference index file of an experiment: what `scripts/create_index_file.py` does."""
+"""Making the reference index file of an experiment: what `writing-rl index create` does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from writing_rl.curriculum.index_file import check_index, read_index, write_index
-from writing_rl.data.samples import read_samples, sample_keys
+from writing_rl.dataset.samples import read_samples, sample_keys
 from writing_rl.errors import IndexFileError
 
 

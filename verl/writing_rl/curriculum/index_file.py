@@ -6,13 +6,14 @@ import contextlib
 import itertools
 import json
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import orjson
 
+from writing_rl.dataset.samples import Sample, SampleKeys
 from writing_rl.errors import IndexFileError
-from writing_rl.files import write_whole
+from writing_rl.util.atomic_files import write_whole
 
 
 def read_index(path: str | Path) -> dict[str, int]:
@@ -24,7 +25,7 @@ def read_index(path: str | Path) -> dict[str, int]:
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise IndexFileError(f"{path} does not exist: make it with scripts/create_index_file.py") from None
+        raise IndexFileError(f"{path} does not exist: make it with writing-rl index create") from None
     except OSError as error:
         raise IndexFileError(f"{path} cannot be read: {error.strerror}") from None
     return parse_index(path, content)
@@ -44,7 +45,7 @@ def parse_index(path: str | Path, content: bytes) -> dict[str, int]:
         indexes = _load(content)
     except (ValueError, RecursionError) as error:
         raise IndexFileError(
-            f"{path} is not JSON ({error}): mend it, or start over with scripts/create_index_file.py --reset"
+            f"{path} is not JSON ({error}): mend it, or start over with writing-rl index create --reset"
         ) from None
     if not isinstance(indexes, dict):
         raise IndexFileError(
@@ -166,3 +167,29 @@ def _in_order(keys: Iterable[str]) -> tuple[list[str], list[str]]:
     for key in keys:
         (numbers if key.isascii() and key.isdigit() and len(key) < 1000 else others).append(key)
     return sorted(numbers, key=int), sorted(others)
+
+
+def read_fitting_index(path: str | Path, samples: Sequence[Sample], keys: SampleKeys) -> dict[str, int]:
+    """Reads an index file that belongs to a training set and covers it.
+
+    Args:
+        path: The index file.
+        samples: The training set.
+        keys: Which number names its samples.
+
+    Returns:
+        The index of each sample, by key.
+
+    Raises:
+        IndexFileError: The file cannot be used, does not belong to the data, or lacks samples.
+    """
+    references = {keys.key(sample.id, sample.index): len(sample.references) for sample in samples}
+    indexes = read_index(path)
+    check_index(path, indexes, references)
+    missing = [key for key in references if key not in indexes]
+    if missing:
+        raise IndexFileError(
+            f"{path} lacks {len(missing)} of {len(references)} samples, the first is id "
+            f"{missing[0]}: complete it with writing-rl index create"
+        )
+    return indexes

@@ -1,4 +1,4 @@
-"""Looking at the states of a curriculum and changing one by hand: what `scripts/index.py` does."""
+"""Looking at the states of a curriculum and changing one by hand: what `writing-rl index` does."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from writing_rl.curriculum.checkpoint import INDEX_FILE
 from writing_rl.curriculum.create import Starts
 from writing_rl.curriculum.edit_lock import edit_lock_of, editing
 from writing_rl.curriculum.history import Change, Entries, entries_until, read_entries, shown
 from writing_rl.curriculum.index_file import read_index, write_index
 from writing_rl.curriculum.journal import rebuild
-from writing_rl.curriculum.saved import INDEX_FILE
 from writing_rl.errors import IndexFileError
 
 #: Characters of the longest bar.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from writing_rl.judging.compare import Comparison
 from writing_rl.judging.usage import Usage
-from writing_rl.judging.writing import Writing
+from writing_rl.text.statistics import Writing
 
 #: The column of a training prompt that says with which of its sample's references its texts are compared. Its
 #: name is one that no data set of a user's has.

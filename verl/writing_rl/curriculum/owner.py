@@ -8,20 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from writing_rl.batches import Batches
-from writing_rl.command import say
 from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.journal import Journal
+from writing_rl.curriculum.live_file import Found, SharedIndexFile
 from writing_rl.curriculum.lock import RunLock
 from writing_rl.curriculum.messages import End, Judged, Row
 from writing_rl.curriculum.rules import Promotion
-from writing_rl.curriculum.shared_file import Found, SharedIndexFile
 from writing_rl.curriculum.state import Curriculum, Move, Saved
-from writing_rl.data.samples import SampleKeys
-from writing_rl.judging import attacks, writing
-from writing_rl.judging.breaker import Breaker
+from writing_rl.dataset.samples import SampleKeys
+from writing_rl.judging.circuit_breaker import Breaker
 from writing_rl.judging.usage import Usage
-from writing_rl.judging.writing import Writing
+from writing_rl.text import attacks, statistics
+from writing_rl.text.statistics import Writing
+from writing_rl.util.batcher import Batches
+from writing_rl.util.console import say
 
 if TYPE_CHECKING:
     import ray
@@ -130,7 +130,7 @@ class ReferenceOwner:
             for stale in [other for other in figures if other < step]:
                 del figures[stale]
         attacked = attacks.metrics([text.attacks for text in texts])
-        return {**report.metrics(), **usage.metrics(), **writing.metrics(texts), **attacked}
+        return {**report.metrics(), **usage.metrics(), **statistics.metrics(texts), **attacked}
 
     async def begin(self, step: int, total_steps: int, saved: Saved | None = None) -> int:
         """Begins a run, once it is known where it begins; brings file, journal and curriculum together.

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from writing_rl.errors import SettingError
 from writing_rl.judging.verdict import Outcome
@@ -70,21 +74,25 @@ class Standing:
     finished: bool = False
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Promotion:
-    """When a sample moves.
+    """When a sample moves."""
 
-    Attributes:
-        kind: What moves it at all; the rest is for `DYNAMIC`.
-        group: How the rollouts of a group decide together.
-        wins_to_promote: How many steps in a row it takes to move up.
-        losses_to_demote: How many steps in a row it takes to move down, or None: nothing does.
-    """
-
-    kind: Kind = Kind.DYNAMIC
-    group: GroupRule = GroupRule.MAJORITY
-    wins_to_promote: int = 1
-    losses_to_demote: int | None = None
+    kind: Annotated[
+        Kind,
+        Field(
+            description="`dynamic`: a sample moves on when the policy beats its reference; `static`: all "
+            "samples move on together, as training proceeds; `fixed`: none moves. The rest is for `dynamic`"
+        ),
+    ] = Kind.DYNAMIC
+    group_rule: Annotated[
+        GroupRule,
+        Field(description="how a group of n rollouts wins its step: `majority`, `any` or `all`"),
+    ] = GroupRule.MAJORITY
+    wins_to_promote: Annotated[int, Field(ge=1, description="steps won in a row to move up")] = 1
+    losses_to_demote: Annotated[
+        int | None, Field(ge=1, description="steps lost in a row to move down; null: nothing moves down")
+    ] = None
 
     def after(self, standing: Standing, references: int, outcomes: Sequence[Outcome]) -> Standing:
         """Where a sample stands after a step of a dynamic curriculum.
@@ -100,14 +108,14 @@ class Promotion:
         if all(outcome is Outcome.UNSCORED for outcome in outcomes):
             return standing
         index, streak, finished = standing.index, standing.streak, standing.finished
-        if group_wins(outcomes, self.group):
+        if group_wins(outcomes, self.group_rule):
             streak = max(streak, 0) + 1
             if streak < self.wins_to_promote:
                 return Standing(index, streak, finished)
             if index == references - 1:
                 return Standing(index, 0, True)
             return Standing(index + 1)
-        if not group_loses(outcomes, self.group):
+        if not group_loses(outcomes, self.group_rule):
             return Standing(index, 0, finished)
         streak = min(streak, 0) - 1
         if self.losses_to_demote is None or -streak < self.losses_to_demote or index == 0:

@@ -1,6 +1,6 @@
-"""Having models write responses to prompts: what `scripts/generate_responses.py` does.
+"""Having models write responses to prompts: what `writing-rl data generate` does.
 
-Each line of the output is a prompt with one response, in the form that `scripts/prepare_data.py` reads, with
+Each line of the output is a prompt with one response, in the form that `writing-rl data prepare` reads, with
 what is known of how it was written. A response that could not be had is a line without one, with the reason.
 """
 
@@ -15,20 +15,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.asking import ask_for, billed
+from writing_rl.data.ask_missing import ask_for, billed
 from writing_rl.data.prompt_files import Prompt
 from writing_rl.data.stage_file import StageFile
 from writing_rl.data.writers import Writer, chat_template_of, opened
+from writing_rl.dataset.system_message import SYSTEM
 from writing_rl.errors import Unscored
 from writing_rl.judging.call_forecast import TEXT_TOKENS, CallForecast
-from writing_rl.judging.channel import Channel, Deadline
-from writing_rl.judging.chat import Messages
-from writing_rl.judging.model import Model
-from writing_rl.redact import printable
-from writing_rl.settings import JudgeSettings
-
-#: The system message of prompts without one of their own, here and in the training set.
-SYSTEM = "You are an expert writer."
+from writing_rl.judging.client.chat_model import Messages
+from writing_rl.judging.client.model import Model
+from writing_rl.judging.client.request_queue import Channel, Deadline
+from writing_rl.judging.settings import JudgeSettings
+from writing_rl.util.redact import printable
 
 
 @dataclass(frozen=True)
@@ -195,12 +193,12 @@ def summary(prompts: Sequence[Prompt], generation: Generation, stage: StageFile[
     lines += [f"  {writer.name}: {written[writer.name]:,}" for writer in generation.writers]
     if cut := sum(response.truncated for response in found):
         lines.append(
-            f"Cut off at --max_tokens {generation.models.max_tokens}: {cut:,}; a higher one lets them end"
+            f"Cut off at --max-tokens {generation.models.max_tokens}: {cut:,}; a higher one lets them end"
         )
     for reason, number in Counter(response.failed for response in found if response.failed).most_common():
         detail = next(response.detail for response in found if response.failed == reason)
         lines.append(
-            f"Not written: {number:,} ({reason}{': ' + detail if detail else ''}); --retry_failed asks again"
+            f"Not written: {number:,} ({reason}{': ' + detail if detail else ''}); --retry-failed asks again"
         )
     return "\n".join(lines)
 

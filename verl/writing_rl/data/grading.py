@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from writing_rl.data.asking import ask_for, billed, judged_with
+from writing_rl.data.ask_missing import ask_for, billed, judged_with
 from writing_rl.data.stage_file import StageFile
 from writing_rl.errors import SettingError
 from writing_rl.judging.call_forecast import BYTES_A_TOKEN, TEXT_TOKENS, CallForecast
-from writing_rl.judging.channel import Channel
+from writing_rl.judging.client.request_queue import Channel
+from writing_rl.judging.factory import make_models
 from writing_rl.judging.grade import (
     GradeQuestion,
     Grader,
@@ -29,11 +30,7 @@ from writing_rl.judging.grade import (
     OfflineGrader,
     grade,
 )
-from writing_rl.judging.make import make_models
-from writing_rl.settings import JudgeSettings
-
-#: Temperature of a single grade, and of several, which would all be the same without one.
-TEMPERATURE, TEMPERATURE_OF_SEVERAL = 0.0, 1.0
+from writing_rl.judging.settings import JudgeSettings
 
 #: How much of a judge's words is kept.
 CHARACTERS = 2000
@@ -74,7 +71,7 @@ class Grading:
     def __post_init__(self) -> None:
         if self.samples > 1 and self.judges.temperature == 0:
             raise SettingError(
-                f"{self.samples} grades at temperature 0 are the same one: set --grade_temperature above 0"
+                f"{self.samples} grades at temperature 0 are the same one: set --grade-temperature above 0"
             )
 
     @property

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.fields import optional_text, shown
-from writing_rl.data.parquet_rows import read_rows, read_schema
-from writing_rl.data.raw_prompts import REMARKS, same_text
-from writing_rl.data.samples import COLUMNS, Sample, read_samples
+from writing_rl.data.preparation.raw_prompts import REMARKS
+from writing_rl.dataset.parquet_rows import read_rows, read_schema
+from writing_rl.dataset.samples import COLUMNS, Sample, read_samples
 from writing_rl.errors import DataError
-from writing_rl.json_lines import read_json_lines
-from writing_rl.redact import printable
+from writing_rl.text.similarity import same_text
+from writing_rl.util.fields import optional_text, shown
+from writing_rl.util.jsonl import read_json_lines
+from writing_rl.util.redact import printable
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _prompts(path: Path, column: str) -> Iterator[Prompt]:
 
 def _lacking(place: str, column: str, names: Iterable[str]) -> DataError:
     known = printable(", ".join(names), 200)
-    return DataError(f"{place} lacks {column!r}: name the prompt's column with --prompt_column ({known})")
+    return DataError(f"{place} lacks {column!r}: name the prompt's column with --prompt-column ({known})")
 
 
 def _of_sample(sample: Sample) -> Prompt:

@@ -22,7 +22,7 @@ import orjson
 
 from writing_rl import __version__
 from writing_rl.errors import DataError, SettingError
-from writing_rl.files import sha256_of, write_whole
+from writing_rl.util.atomic_files import sha256_of, write_whole
 
 Kept = TypeVar("Kept")
 

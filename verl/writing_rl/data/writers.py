@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from writing_rl.data.chat_template import ChatTemplate, load_tokenizer
+from writing_rl.dataset.chat_template import ChatTemplate, load_tokenizer
 from writing_rl.errors import SettingError
 from writing_rl.judging.address import check_address
-from writing_rl.judging.channel import Channel
-from writing_rl.judging.make import make_models
-from writing_rl.judging.model import Model
+from writing_rl.judging.client.model import Model
+from writing_rl.judging.client.request_queue import Channel
+from writing_rl.judging.factory import make_models
 from writing_rl.judging.providers import Served, provider_of
-from writing_rl.launch.placement import Placement
-from writing_rl.redact import printable, redact
-from writing_rl.serve import placements, serve
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.settings import JudgeSettings
+from writing_rl.models.placement import Placement
+from writing_rl.models.serve import placements, serve
+from writing_rl.util.redact import printable, redact
 
 #: What a model's name begins with that vLLM is to serve from the hub.
 VLLM = "vllm:"
@@ -118,7 +118,7 @@ def chat_template_of(writer: Writer, vllm_arguments: Sequence[str] = ()) -> Chat
         tokenizer = load_tokenizer(writer.checkpoint, "--models")
     except SettingError:
         return None
-    setting = "--vllm_args='--chat-template FILE'"
+    setting = "--vllm-args='--chat-template FILE'"
     return ChatTemplate.make(tokenizer, model=writer.name, setting=setting)
 
 

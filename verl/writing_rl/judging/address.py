@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import SplitResult, urlsplit
 
 from writing_rl.errors import SettingError
-from writing_rl.redact import printable, secret_parameter
+from writing_rl.util.redact import printable, secret_parameter
 
 SCHEMES = ("http", "https")
 

@@ -6,14 +6,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from writing_rl.command import say
-from writing_rl.judging.chat import Messages
+from writing_rl.judging.client.budget import Limits
+from writing_rl.judging.client.chat_model import Messages
+from writing_rl.judging.client.prices import FREE, Price, most_of, most_output_tokens
+from writing_rl.judging.factory import check_prices, how_to_price
 from writing_rl.judging.judge import Question, Templates
-from writing_rl.judging.limits import Limits
-from writing_rl.judging.make import check_prices, how_to_price
 from writing_rl.judging.pairs import Pair
-from writing_rl.judging.prices import FREE, Price, most_of, most_output_tokens
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.settings import JudgeSettings
+from writing_rl.util.console import say
 
 #: Bytes of a token, about, in any language.
 BYTES_A_TOKEN = 4
@@ -146,14 +146,14 @@ def lines_of(stages: Iterable[CallForecast], limits: Limits) -> list[str]:
     lines = [line for stage in stages for line in stage.lines()]
     if limits.max_calls is not None and limits.max_calls < calls:
         lines.append(
-            f"--max_calls {limits.max_calls} ends this start after {limits.max_calls:,} of {calls:,} calls"
+            f"--max-calls {limits.max_calls} ends this start after {limits.max_calls:,} of {calls:,} calls"
         )
     budget = limits.max_cost_usd
     if budget is not None and budget < about:
         reach = int(calls * budget / about)
-        lines.append(f"--max_cost_usd {budget:g} ends this start after about {reach:,} of {calls:,} calls")
+        lines.append(f"--max-cost-usd {budget:g} ends this start after about {reach:,} of {calls:,} calls")
     elif budget is not None and budget < most:
-        lines.append(f"--max_cost_usd {budget:g} may end this start before the last call")
+        lines.append(f"--max-cost-usd {budget:g} may end this start before the last call")
     return lines
 
 

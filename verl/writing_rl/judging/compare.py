@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from writing_rl.errors import Unscored
-from writing_rl.judging.channel import Deadline
-from writing_rl.judging.chat import Answer
+from writing_rl.judging.client.chat_model import Answer
+from writing_rl.judging.client.request_queue import Deadline
 from writing_rl.judging.judge import Judge, Question
 from writing_rl.judging.rules import Rules
-from writing_rl.judging.text import judged_text
 from writing_rl.judging.verdict import Outcome, Verdict, combine, outcome_of, parse_verdict
 from writing_rl.judging.vote import decide
+from writing_rl.text.thinking import judged_text
 
 #: The reason of a loss without a call: nothing is left of the response once its thinking part is gone.
 NO_ANSWER = "no_answer"

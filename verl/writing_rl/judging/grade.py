@@ -8,13 +8,13 @@ from typing import Protocol
 
 from writing_rl.errors import Unscored
 from writing_rl.judging import prompts
-from writing_rl.judging.brackets import COMMA, GRADES, last_lines
-from writing_rl.judging.channel import Channel, Deadline
-from writing_rl.judging.chat import Answer, Messages
-from writing_rl.judging.criteria import count_criteria
-from writing_rl.judging.limits import Bill
-from writing_rl.judging.model import Model
-from writing_rl.judging.offline import score_text
+from writing_rl.judging.client.budget import Bill
+from writing_rl.judging.client.chat_model import Answer, Messages
+from writing_rl.judging.client.model import Model
+from writing_rl.judging.client.request_queue import Channel, Deadline
+from writing_rl.judging.offline.measures import score_text
+from writing_rl.text.brackets import COMMA, GRADES, last_lines
+from writing_rl.text.criteria import count_criteria
 
 LOWEST, HIGHEST = 1.0, 10.0
 

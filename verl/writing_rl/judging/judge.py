@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from writing_rl.judging import prompts
-from writing_rl.judging.channel import Deadline
-from writing_rl.judging.chat import Answer, Messages
-from writing_rl.judging.model import Model
+from writing_rl.judging.client.chat_model import Answer, Messages
+from writing_rl.judging.client.model import Model
+from writing_rl.judging.client.request_queue import Deadline
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Judging a file of pairs: what `scripts/judge_pairs.py` does.
+"""Judging a file of pairs: what `writing-rl judge pairs` does.
 
 Input, one JSON object a line: `{"id", "prompt", "response_a", "response_b", "criteria"?}`.
 Output, likewise: `{"id", "verdict": "A" | "B" | "C" | null, "reason": str | null, ...}`, always in terms of
@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.fields import shown
 from writing_rl.errors import DataError
-from writing_rl.json_lines import read_json_lines
 from writing_rl.judging.compare import NO_ANSWER, Comparison, judge_texts
 from writing_rl.judging.judge import Judge, Templates
 from writing_rl.judging.rules import Rules
-from writing_rl.judging.text import judged_text
+from writing_rl.judging.settings import JudgeSettings
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.verdict import Outcome, Verdict
-from writing_rl.redact import redact
-from writing_rl.settings import JudgeSettings
+from writing_rl.text.thinking import judged_text
+from writing_rl.util.fields import shown
+from writing_rl.util.jsonl import read_json_lines
+from writing_rl.util.redact import redact
 
 #: What the policy's outcome says of a pair whose `response_a` stands in for the policy.
 VERDICTS = {Outcome.WIN: Verdict.A, Outcome.LOSS: Verdict.B, Outcome.TIE: Verdict.TIE, Outcome.UNSCORED: None}
@@ -115,13 +115,13 @@ def judged_ids(
             raise DataError(f"{path}, line {number} is no verdict: name another --output") from None
         if not is_known:
             raise DataError(f"{path}, line {number}: no pair has the id {shown(id)}: name another --output")
+        if verdict is None and retry_unscored:
+            continue
         if entry.get("judged_with") != made:
             raise DataError(
                 f"{path}, line {number} was judged by another judge, or with other instructions or settings: "
                 "name another --output"
             )
-        if verdict is None and retry_unscored:
-            continue
         kept.append(line)
         done.add(id)
     if (content := b"".join(kept)) != raw:

@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from writing_rl.errors import SettingError
-from writing_rl.judging.chat import Messages
-from writing_rl.judging.text import said
+from writing_rl.judging.client.chat_model import Messages
+from writing_rl.text.special_tokens import SPECIAL_TOKEN
+from writing_rl.text.thinking import said
 
 _FILE = "verl/utils/reward_score/judge_prompts.py"
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -23,19 +24,6 @@ _KEY = b"writing-rl: the mark of a question"
 
 #: What is sent back in place of an answer that was all thinking.
 ALL_THINKING = "(no answer)"
-
-#: Special tokens of chat templates, as a server that hosts a judge reads them in any text: with bars as in
-#: `<|im_end|>`, those of Llama, Mistral, Gemma, InternLM, Baichuan, Kimi and MiniMax, and ends of sequences.
-SPECIAL_TOKEN = re.compile(
-    r"<[|｜][^\s<>]{1,60}>|<[^\s<>|｜]{1,60}[|｜]>|\[\|[^\s\[\]]{1,60}\]"
-    r"|</?(?:s|bos|eos|pad|unk|mask|sep|cls|sop|eop|human|_user|_bot|_system|start_of_turn|end_of_turn|"
-    r"start_of_image|end_of_image|image|video|audio|tool_call|tool_response)>"
-    r"|<(?:unused|extra_id_|reserved_|ctrl)\d{1,6}>|<</?SYS>>"
-    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|THINK|IMG|"
-    r"gMASK|sMASK|MASK|CLS|SEP|PAD|UNK|BOS|EOS|EOT|EOD|UNUSED_TOKEN_\d{1,4})\]"
-    r"|\]~!?b[\]\[]|\[e~\[",
-    re.IGNORECASE,
-)
 
 
 def check_template(name: str, template: str, required: frozenset[str]) -> None:

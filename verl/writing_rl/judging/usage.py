@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from writing_rl.judging.compare import Comparison
-from writing_rl.judging.quantiles import quantile
 from writing_rl.judging.vote import disagree
+from writing_rl.util.quantiles import quantile
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import Annotated
 
-from writing_rl.judging.brackets import VERDICT, last_lines
+from pydantic import ConfigDict, Field, FiniteFloat
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from writing_rl.text.brackets import VERDICT, last_lines
 
 
 class Verdict(str, Enum):
@@ -42,13 +45,13 @@ class Strategy(str, Enum):
         }[self]
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Rewards:
     """The reward of each outcome (paper, section 3: 1, 0.5 and 0)."""
 
-    win: float = 1.0
-    tie: float = 0.5
-    loss: float = 0.0
+    win: Annotated[FiniteFloat, Field(description="reward of a win")] = 1.0
+    tie: Annotated[FiniteFloat, Field(description="reward of a tie")] = 0.5
+    loss: Annotated[FiniteFloat, Field(description="reward of a loss")] = 0.0
 
     def of(self, outcome: Outcome) -> float:
         """The reward of a scored outcome.

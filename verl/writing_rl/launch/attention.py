@@ -12,7 +12,7 @@ import sys
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 
-from writing_rl.command import say
+from writing_rl.util.console import say
 
 #: The kernel that transformers 5.9 takes for `flash_attention_2` where flash-attn is not installed
 #: (`transformers/modeling_flash_attention_utils.py`).

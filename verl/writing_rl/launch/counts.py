@@ -13,9 +13,9 @@ from dataclasses import replace
 from omegaconf import DictConfig, OmegaConf
 
 from writing_rl.errors import SettingError
-from writing_rl.launch.gpus import VISIBLE
-from writing_rl.launch.model_shape import ModelShape
 from writing_rl.launch.run_shape import Part, RunShape
+from writing_rl.models.model_shape import ModelShape
+from writing_rl.util.gpus import VISIBLE
 
 ROLLOUT = "actor_rollout_ref.rollout"
 GPUS = "trainer.n_gpus_per_node"

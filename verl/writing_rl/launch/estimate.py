@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from writing_rl.launch.model_shape import ModelShape
 from writing_rl.launch.run_shape import Part, RunShape
+from writing_rl.models.model_shape import ModelShape
 
 #: Bytes for each entry of the logits: bfloat16, the float32 of its log-probabilities, and their gradient.
 LOGIT = 8

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from writing_rl.errors import SetupError
-from writing_rl.launch.gpus import BF16, LEAST_DRIVER, VISIBLE, Gpu, describe, visible_gpus
 from writing_rl.launch.run_shape import RunShape
+from writing_rl.util.gpus import BF16, LEAST_DRIVER, VISIBLE, Gpu, describe, visible_gpus
 
 
 def joins_cluster(config: DictConfig) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 
 from writing_rl.errors import SetupError
 from writing_rl.launch import attention
-from writing_rl.launch.gpus import LEAST_DRIVER, Gpu
+from writing_rl.util.gpus import LEAST_DRIVER, Gpu
 
 #: Seconds: a cold import of torch from a network disk, and the first CUDA context of eight GPUs.
 TIMEOUT_S = 180.0

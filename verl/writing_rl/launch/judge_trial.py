@@ -7,15 +7,15 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from writing_rl.data.samples import Sample
+from writing_rl.dataset.samples import Sample
 from writing_rl.errors import JudgeError
-from writing_rl.judging.cache import CacheMode
+from writing_rl.judging.client.budget import Limits
+from writing_rl.judging.client.cache import CacheMode
+from writing_rl.judging.client.prices import Price, most_output_tokens
 from writing_rl.judging.compare import Comparison, compare
-from writing_rl.judging.limits import Limits
-from writing_rl.judging.make import check_prices, close_all, make_channel, make_judges
-from writing_rl.judging.prices import Price, most_output_tokens
+from writing_rl.judging.factory import check_prices, close_all, make_channel, make_judges
+from writing_rl.judging.settings import JudgeSettings
 from writing_rl.launch.forecast import JudgeMeasured
-from writing_rl.settings import JudgeSettings
 
 #: Tokens of the instructions around the texts, about, for the sum that is said before asking.
 INSTRUCTIONS = 600

@@ -8,9 +8,9 @@ import time
 
 import psutil
 
-from writing_rl.command import say
-from writing_rl.launch.gpus import Gpu
-from writing_rl.launch.phase_log import Sample
+from writing_rl.runlog.phase_log import Sample
+from writing_rl.util.console import say
+from writing_rl.util.gpus import Gpu
 
 #: Seconds that `nvidia-smi` may take before a look goes without it.
 TIMEOUT_S = 10.0

@@ -10,13 +10,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from writing_rl.compose import compose
 from writing_rl.errors import SettingError, SetupError
+from writing_rl.launch.compose import compose
 from writing_rl.launch.counts import GPUS, fitting_gpus
 from writing_rl.launch.estimate import estimate
-from writing_rl.launch.gpus import VISIBLE, Gpu, describe
-from writing_rl.launch.model_shape import ModelShape
 from writing_rl.launch.run_shape import RunShape
+from writing_rl.models.model_shape import ModelShape
+from writing_rl.util.gpus import VISIBLE, Gpu, describe
 
 FOLDER = Path(__file__).parents[1] / "config" / "profile"
 #: Fewest GPUs, best first: PPO with a critic as in the paper, then GRPO, then adapters.

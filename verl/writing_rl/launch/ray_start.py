@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import psutil
 
-from writing_rl.command import say
 from writing_rl.errors import RunFailure
+from writing_rl.util.console import say
 
 #: What Ray says (`ray/_private/node.py`); its exception has no class of its own.
 TIMED_OUT = "The current node timed out during startup"

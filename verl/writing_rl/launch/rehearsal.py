@@ -21,27 +21,27 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from writing_rl.command import error_line, say, told_in_a_line
-from writing_rl.compose import compose
-from writing_rl.data import chat_template
-from writing_rl.data.chat_template import ChatTemplate
-from writing_rl.data.samples import Sample, read_samples
+from writing_rl.dataset import chat_template
+from writing_rl.dataset.chat_template import ChatTemplate
+from writing_rl.dataset.samples import Sample, read_samples
 from writing_rl.errors import RunFailure
-from writing_rl.experiment import check_experiment
-from writing_rl.judging.options import positive
 from writing_rl.judging.providers import provider_of
 from writing_rl.judging.rules import Strategy
+from writing_rl.launch.compose import compose
 from writing_rl.launch.counts import total_steps
 from writing_rl.launch.forecast import Forecast, JudgeMeasured, Measured, Plan, Rehearsed, forecast, plan_of
-from writing_rl.launch.gpus import visible_gpus
-from writing_rl.launch.hub import local_model
 from writing_rl.launch.judge_trial import announce, measure
+from writing_rl.launch.main import resolve, with_profile
 from writing_rl.launch.memory_watch import MemoryWatch
-from writing_rl.launch.phase_log import ORDER, PHASE_FILE, Peak, Span, peaks, read_spans, seconds
 from writing_rl.launch.resources import checkpoints_at_once
 from writing_rl.launch.trial_run import TrialFolder, train
-from writing_rl.main import resolve, with_profile
+from writing_rl.models.hub import local_model
+from writing_rl.runlog.phase_log import ORDER, PHASE_FILE, Peak, Span, peaks, read_spans, seconds
 from writing_rl.settings import Settings
+from writing_rl.util.console import error_line, exit_with_message, say
+from writing_rl.util.experiment_name import check_experiment
+from writing_rl.util.folders import output_folder
+from writing_rl.util.gpus import visible_gpus
 
 #: Samples whose references are counted for their mean length.
 COUNTED = 200
@@ -267,7 +267,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--judge-calls",
-        type=positive,
+        type=int,
         default=1,
         metavar="N",
         help="real questions to each judge (default: %(default)s)",
@@ -276,11 +276,11 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="Hydra overrides, as for the run itself")
     arguments = parser.parse_args()
     out = arguments.out
-    with told_in_a_line(out or Path("logs")):
+    with exit_with_message(out or output_folder("logs")):
         if out is None:
             started = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
             name = check_experiment(str(compose(arguments.overrides).trainer.experiment_name))
-            out = Path("logs", f"{name}-rehearsal-{started}")
+            out = output_folder("logs") / f"{name}-rehearsal-{started}"
         out = out.absolute()
         say(f"Rehearsal in {out}: three steps, a checkpoint, a resume")
         try:

@@ -18,11 +18,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from writing_rl.errors import SettingError
-from writing_rl.launch.model_shape import ModelShape
 from writing_rl.launch.run_shape import Part, RunShape
+from writing_rl.models.model_shape import ModelShape
 
 TRACKER = "latest_checkpointed_iteration.txt"
-ELSE = "or take its weights: python scripts/export_model.py, then BASE_MODEL and another EXPERIMENT_NAME"
+ELSE = "or take its weights: writing-rl export, then BASE_MODEL and another EXPERIMENT_NAME"
 #: What a rank reads of a checkpoint -> the beginning of its file's name (`fsdp_checkpoint_manager.py`).
 FILES = {"model": "model", "optimizer": "optim", "extra": "extra_state"}
 #: Settings whose value in the checkpoint wins over that of the configuration -> their names in Adam's state.

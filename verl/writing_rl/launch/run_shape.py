@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf
 
-from writing_rl.launch.model_shape import ModelShape
+from writing_rl.models.model_shape import ModelShape
 
 #: verl's names of types of two bytes (`utils/torch_dtypes.py`).
 HALF = ("bf16", "bfloat16", "fp16", "float16", "half", "16")

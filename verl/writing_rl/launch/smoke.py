@@ -17,15 +17,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from writing_rl.command import error_line, say, told_in_a_line
-from writing_rl.compose import compose
 from writing_rl.errors import RunFailure, SettingError
 from writing_rl.launch import attention
-from writing_rl.launch.gpus import describe, visible_gpus
-from writing_rl.launch.model_shape import ModelShape
+from writing_rl.launch.compose import compose
 from writing_rl.launch.profiles import choose, names
 from writing_rl.launch.trial_run import TrialFolder, train
-from writing_rl.start_record import versions
+from writing_rl.models.model_shape import ModelShape
+from writing_rl.runlog.start_record import versions
+from writing_rl.util.console import error_line, exit_with_message, say
+from writing_rl.util.folders import output_folder
+from writing_rl.util.gpus import describe, visible_gpus
 
 #: Ranks on the CPU: as few as show how the profile shards and serves.
 CPU_RANKS = {
@@ -182,7 +183,7 @@ def make_material(out: Path) -> dict[str, str]:
 
 
 def _export(folder: TrialFolder) -> str:
-    from writing_rl.export import export, find_checkpoint
+    from writing_rl.models.export import export, find_checkpoint
 
     checkpoint = find_checkpoint(folder.path, folder.checkpoints.name)
     contents = export(checkpoint, folder.path / "exported")
@@ -216,8 +217,8 @@ def main() -> None:
     arguments = parser.parse_args()
     profile = arguments.profile or default_profile()
     time_of_start = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
-    out = (arguments.out or Path("logs", f"smoke-{profile}-{time_of_start}")).absolute()
-    with told_in_a_line(out):
+    out = (arguments.out or output_folder("logs") / f"smoke-{profile}-{time_of_start}").absolute()
+    with exit_with_message(out):
         if profile not in names():
             raise SettingError(f"PROFILE is '{profile}': choose one of {', '.join(names())}")
         say(f"Smoke run of profile {profile} in {out}")

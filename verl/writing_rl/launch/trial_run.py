@@ -18,10 +18,10 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from writing_rl.command import say
 from writing_rl.curriculum.create import Starts, create_index_file
 from writing_rl.errors import RunFailure
-from writing_rl.figures import read_figures
+from writing_rl.runlog.metrics_file import read_figures
+from writing_rl.util.console import say
 
 #: What marks the lines of ours in a training's output.
 MARK = "[writing-rl] "
@@ -111,7 +111,7 @@ def train(
     started = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "writing_rl.main", *overrides, *folder.overrides()],
+            [sys.executable, "-m", "writing_rl.launch.main", *overrides, *folder.overrides()],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,

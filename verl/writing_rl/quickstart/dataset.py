@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from writing_rl.judging.grade import offline_grade
-from writing_rl.judging.offline import score_text
+from writing_rl.judging.offline.measures import score_text
 from writing_rl.quickstart.stories import LEVELS, SYSTEM_PROMPT, Subject, draw_subject, write_story
 
 TRAIN_ROWS = 120

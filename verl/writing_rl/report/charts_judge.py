@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from writing_rl.report.charts_curves import MOST_POINTS
+from writing_rl.report.cost_forecast import TOTAL_COST, forecast, prices_are_known
 from writing_rl.report.drawing import CURVES, LINES, MUTED, Chart, Key
-from writing_rl.report.forecast import TOTAL_COST, forecast, prices_are_known
 from writing_rl.report.headline import money
 from writing_rl.report.metrics import thinned
 from writing_rl.report.run_data import Run

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from writing_rl.curriculum.journal import journal_of, read_journal
 from writing_rl.errors import DataError, IndexFileError, SettingError, SetupError
-from writing_rl.experiment import names_files
-from writing_rl.figures import TRAINED, read_figures
-from writing_rl.judging.limits import Bill
-from writing_rl.judging.spent import read_spent, spent_file
+from writing_rl.judging.client.budget import Bill
 from writing_rl.report.positions import follow
-from writing_rl.report.run_data import Figures, LogFacts, Positions, Run
-from writing_rl.report.train_log import read_train_logs
+from writing_rl.report.run_data import Figures, Positions, Run
 from writing_rl.report.training_set import read_references
 from writing_rl.report.transcripts import read_transcripts
+from writing_rl.runlog.metrics_file import TRAINED, read_figures
+from writing_rl.runlog.spent import read_spent, spent_file
+from writing_rl.runlog.train_log import LogFacts, read_train_logs
+from writing_rl.util.experiment_name import names_files
+from writing_rl.util.folders import output_folder
 
 _CHECKPOINT = re.compile(r"global_step_(\d+)")
 #: Names in the message about an experiment that there is not.
@@ -34,9 +35,9 @@ class Folders:
         checkpoints: The folder of `checkpoints/NAME`.
     """
 
-    logs: Path = Path("logs")
-    index_files: Path = Path("running_file")
-    checkpoints: Path = Path("checkpoints")
+    logs: Path = field(default_factory=lambda: output_folder("logs"))
+    index_files: Path = field(default_factory=lambda: output_folder("running_file"))
+    checkpoints: Path = field(default_factory=lambda: output_folder("checkpoints"))
 
     def index_file(self, name: str) -> Path:
         """The index file of an experiment."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from writing_rl.redact import clean, redact
 from writing_rl.report.charts_curriculum import distribution_chart, outcomes_chart, paths_chart
 from writing_rl.report.charts_curves import chart_of, charts_of, validation_chart
 from writing_rl.report.charts_judge import cost_chart, latency_chart
@@ -24,6 +23,7 @@ from writing_rl.report.shown_metrics import (
     TRAINING,
 )
 from writing_rl.report.shown_settings import chosen, differing
+from writing_rl.util.redact import clean, redact
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from writing_rl.judging.verdict import Outcome
-from writing_rl.report.forecast import STEP_TIME, TOTAL_COST, forecast
+from writing_rl.report.cost_forecast import STEP_TIME, TOTAL_COST, forecast
 from writing_rl.report.metrics import ends, validation_keys
 from writing_rl.report.run_data import Meeting, Run
-from writing_rl.summary import REFERENCE, REWARD
+from writing_rl.runlog.summary import REFERENCE, REWARD
 
 #: Steps at both ends of a training that a noisy figure is a mean of.
 WINDOW = 5

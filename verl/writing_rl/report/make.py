@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from writing_rl.files import write_whole
 from writing_rl.report.collect import Folders, collect
 from writing_rl.report.contents import Contents, contents_of
 from writing_rl.report.drawing import as_png
 from writing_rl.report.page import Page
+from writing_rl.util.atomic_files import write_whole
 
 #: Samples of each kind that are shown with their texts.
 SAMPLES = 5

@@ -9,10 +9,10 @@ import jinja2
 from markupsafe import Markup
 
 from writing_rl.judging.verdict import Outcome
-from writing_rl.redact import clean
 from writing_rl.report.contents import Contents
 from writing_rl.report.drawing import SIZES, as_svg, for_page
-from writing_rl.start_record import versions
+from writing_rl.runlog.start_record import versions
+from writing_rl.util.redact import clean
 
 #: Distributions whose versions are named; those that are not installed are left out.
 _DISTRIBUTIONS = ("writing-rl", "verl", "vllm", "torch", "transformers", "ray")

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy
 
-from writing_rl.figures import TRAINED
-from writing_rl.judging.limits import Bill
+from writing_rl.judging.client.budget import Bill
 from writing_rl.judging.verdict import Outcome
+from writing_rl.runlog.metrics_file import TRAINED
+from writing_rl.runlog.train_log import LogFacts
 
 #: Figures by step; only finite numbers.
 Figures = Mapping[int, Mapping[str, float]]
@@ -132,25 +133,6 @@ class Positions:
         """Where a sample stands now."""
         changes = self.changes.get(key)
         return changes[-1][1] if changes else self.start[key]
-
-
-@dataclass(frozen=True)
-class LogFacts:
-    """What the logs of a run's processes tell.
-
-    Attributes:
-        settings: The whole resolved configuration, keys with dots; empty where no log holds it.
-        total_steps: Steps of the whole training, as the run itself said last.
-        versions: Of what the last start ran with, by name.
-        endings: What the last start said when it ended early, one line each.
-        starts: How many starts there were.
-    """
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    total_steps: int | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
-    endings: Sequence[str] = ()
-    starts: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 from writing_rl.errors import DataError
 from writing_rl.judging.verdict import Outcome
-from writing_rl.redact import clean, redact
 from writing_rl.report.run_data import Meeting, Place, Run
 from writing_rl.report.training_set import read_prompts
 from writing_rl.report.transcripts import read_entry
+from writing_rl.util.redact import clean, redact
 
 #: Meetings with its present reference that a sample needs to be called stuck.
 LEAST_MEETINGS = 2

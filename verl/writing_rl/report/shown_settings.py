@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from writing_rl.redact import clean, redact
+from writing_rl.util.redact import clean, redact
 
 
 def shown(value: Any, root: Path) -> str:

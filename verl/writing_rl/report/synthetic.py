@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from writing_rl.curriculum.journal import Journal
 from writing_rl.curriculum.state import Curriculum
-from writing_rl.judging.chat import Answer
+from writing_rl.judging.client.budget import Bill
+from writing_rl.judging.client.chat_model import Answer
 from writing_rl.judging.compare import Call, Comparison
-from writing_rl.judging.limits import Bill
-from writing_rl.judging.spent import spent_file, totals, write_spent
-from writing_rl.judging.transcript import Transcript
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.verdict import Outcome, Verdict
 from writing_rl.report.collect import Folders
 from writing_rl.report.shown_metrics import ATTACKS
+from writing_rl.runlog.spent import spent_file, totals, write_spent
+from writing_rl.runlog.transcript import Transcript
 
 #: With what makes JSON longer than a text, and letters of more than a byte.
 _WORDS = (

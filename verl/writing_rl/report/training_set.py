@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from writing_rl.data.parquet_rows import ROWS_AT_ONCE
-from writing_rl.data.samples import references_of
+from writing_rl.dataset.parquet_rows import ROWS_AT_ONCE
+from writing_rl.dataset.samples import references_of
 from writing_rl.errors import DataError
 
 
@@ -19,7 +19,7 @@ def read_references(path: Path) -> tuple[dict[str, int], bool]:
 
     Returns:
         References by sample, and whether samples are named by `extra_info.index`, as
-        `writing_rl.data.samples.sample_keys` has it.
+        `writing_rl.dataset.samples.sample_keys` has it.
 
     Raises:
         DataError: It cannot be read.

@@ -16,10 +16,10 @@ from typing import Any
 
 import orjson
 
-from writing_rl.judging.quantiles import quantile
 from writing_rl.judging.verdict import Outcome
-from writing_rl.redact import clean, redact
 from writing_rl.report.run_data import Judged, Meeting, Place, Reason
+from writing_rl.util.quantiles import quantile
+from writing_rl.util.redact import clean, redact
 
 _NAME = re.compile(r"comparisons-(?P<machine>.*)-\d+\.jsonl")
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
@@ -55,7 +55,7 @@ def read_transcripts(folder: Path, by_index: bool | None = None) -> Judged:
     Args:
         folder: `logs/NAME/judge`.
         by_index: Whether samples are named by `extra_info.index`; None: where ids turn out to repeat. See
-            `writing_rl.data.samples.SampleKeys`.
+            `writing_rl.dataset.samples.SampleKeys`.
     """
     files = _files(folder)
     judged = Judged(files=files)

@@ -15,11 +15,11 @@ import numpy
 import pyarrow
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
-from writing_rl.command import say
-from writing_rl.data.chat_template import ChatTemplate
-from writing_rl.data.fit import short_enough
-from writing_rl.data.parquet_rows import read_schema
-from writing_rl.data.samples import COLUMNS, plain_messages
+from writing_rl.dataset.chat_template import ChatTemplate
+from writing_rl.dataset.fit import short_enough
+from writing_rl.dataset.parquet_rows import read_schema
+from writing_rl.dataset.samples import COLUMNS, plain_messages
+from writing_rl.util.console import say
 
 
 class WritingDataset(RLHFDataset):

@@ -15,7 +15,7 @@ from typing import Any
 
 from verl.trainer.ppo.v1.trainer_base import register_trainer
 
-from writing_rl.launch.phase_log import PHASE_FILE
+from writing_rl.runlog.phase_log import PHASE_FILE
 from writing_rl.trainer.trainer import WritingTrainer
 
 #: Method of verl's trainer -> the phase it is. Texts are written from `on_step_begin` until the next phase.

@@ -9,9 +9,9 @@ import ray
 from omegaconf import DictConfig
 from verl.trainer.main_ppo import TaskRunnerV1
 
-from writing_rl.preflight import check_registries
-from writing_rl.trainer.forks import end_forks_with_us
+from writing_rl.trainer.registries import check_registries
 from writing_rl.trainer.watchdog import Watchdog, run_watched
+from writing_rl.util.process import end_forks_with_us
 
 # `TaskRunnerV1` is decorated by `ray.remote`, and an actor class cannot be inherited from.
 _TaskRunner: Any = TaskRunnerV1.__ray_metadata__.modified_class

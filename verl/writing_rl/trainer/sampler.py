@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
-from writing_rl.command import say
-from writing_rl.data.samples import SampleKeys
+from writing_rl.dataset.samples import SampleKeys
+from writing_rl.util.console import say
 
 
 class Order(Protocol):

@@ -17,22 +17,22 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
 
 from verl.utils import tensordict_utils as tu
-from writing_rl.command import say
-from writing_rl.curriculum.beginning import beginning
+from writing_rl.curriculum.checkpoint import read_saved, write_saved
 from writing_rl.curriculum.index_file import read_index
 from writing_rl.curriculum.messages import REFERENCE_COLUMN, Row
 from writing_rl.curriculum.owner import start_owner
-from writing_rl.curriculum.saved import read_saved, write_saved
+from writing_rl.curriculum.resume import beginning
 from writing_rl.curriculum.state import Saved
-from writing_rl.data.samples import read_samples, sample_keys
+from writing_rl.dataset.samples import read_samples, sample_keys
 from writing_rl.errors import RunComplete, RunStopped
-from writing_rl.judging.breaker import Breaker
-from writing_rl.judging.limits import Bill
-from writing_rl.judging.run_slots import start_slots
-from writing_rl.judging.spent import read_spent, spent_file, totals, write_spent
+from writing_rl.judging.circuit_breaker import Breaker
+from writing_rl.judging.client.budget import Bill
+from writing_rl.judging.client.slot_actor import start_slots
+from writing_rl.runlog.spent import read_spent, spent_file, totals, write_spent
 from writing_rl.settings import Settings
 from writing_rl.trainer.replay import NothingScored, ScoredReplayBuffer
 from writing_rl.trainer.sampler import rows_by_key, take_over
+from writing_rl.util.console import say
 
 
 @register_trainer("writing_rl")
@@ -72,7 +72,9 @@ class WritingTrainer(PPOTrainerSync):
     def _init_dataloader(self) -> None:
         super()._init_dataloader()
         self._sampler = take_over(self.train_dataloader, self.config.data.train_batch_size)
-        self._rows = rows_by_key(self.train_dataset, self._keys) if self._settings.skip_finished else {}
+        self._rows = (
+            rows_by_key(self.train_dataset, self._keys) if self._settings.curriculum.skip_finished else {}
+        )
 
     def _build_replay_buffer(self) -> ScoredReplayBuffer:
         buffer = super()._build_replay_buffer()
@@ -146,7 +148,7 @@ class WritingTrainer(PPOTrainerSync):
         self._note_complete_step()
 
     def _leave_out_finished(self) -> None:
-        if self._settings.skip_finished:
+        if self._settings.curriculum.skip_finished:
             finished = ray.get(self.owner.finished.remote())
             # verl may have taken overlong prompts out of the data set.
             self._sampler.leave_out([self._rows[key] for key in finished if key in self._rows])
@@ -221,7 +223,9 @@ class WritingTrainer(PPOTrainerSync):
     def _beginning(self) -> Saved | None:
         resumes = self.config.trainer.resume_mode != "disable"
         settings = self._settings
-        return beginning(settings.index_file, settings.existing_index, self._starts, resumes=resumes)
+        return beginning(
+            settings.index_file, settings.curriculum.existing_index, self._starts, resumes=resumes
+        )
 
     def _begin_curriculum(self) -> None:
         moved = ray.get(self.owner.begin.remote(self.global_steps, self.total_training_steps, self._saved))

@@ -14,8 +14,8 @@ from http.client import HTTPException
 import ray
 from ray.actor import ActorHandle
 
-from writing_rl import own_server
 from writing_rl.errors import RunFailure
+from writing_rl.util import local_http
 
 #: Seconds between two looks.
 INTERVAL_S = 2.0
@@ -87,7 +87,7 @@ def _check_health(name: str, address: str) -> None:
         RunFailure: It says no, or nobody is there any more.
     """
     try:
-        with own_server.get(f"http://{address}/health", HEALTH_TIMEOUT_S):
+        with local_http.get(f"http://{address}/health", HEALTH_TIMEOUT_S):
             return
     except TimeoutError:
         return  # busy, not dead: a dead process refuses the connection

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from writing_rl.errors import SettingError
-from writing_rl.judging.chat import Chat
+from writing_rl.judging.client.chat_model import Chat
 from writing_rl.judging.providers.checked import CheckedChat
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.settings import JudgeSettings
 
 #: Beginning of a model's name -> its provider. The longest beginning counts; "" is any other model.
 PROVIDER_OF_MODEL = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from writing_rl.judging.chat import Answer
+from writing_rl.judging.client.chat_model import Answer
 
 #: More tokens than any answer has; a larger count is nonsense.
 MOST_TOKENS = 10**9

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from writing_rl.errors import Transient
-from writing_rl.judging.chat import Answer, Chat, Messages
+from writing_rl.judging.client.chat_model import Answer, Chat, Messages
 
 
 class CheckedChat:

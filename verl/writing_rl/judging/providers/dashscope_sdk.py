@@ -14,14 +14,14 @@ from dashscope.aigc.generation import AioGeneration
 
 from writing_rl.errors import SettingError, Transient, Unscored
 from writing_rl.judging.address import check_address
-from writing_rl.judging.channel import TIMEOUT
-from writing_rl.judging.chat import Messages
+from writing_rl.judging.client.chat_model import Messages
+from writing_rl.judging.client.request_queue import TIMEOUT
 from writing_rl.judging.providers import http
 from writing_rl.judging.providers.answers import read_reply
 from writing_rl.judging.providers.exchange import ProviderChat
 from writing_rl.judging.providers.failures import Reply, presentable
 from writing_rl.judging.providers.keys import COMPATIBLE, INTERNATIONAL, read_key
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.settings import JudgeSettings
 
 KEY_VARIABLE = "DASHSCOPE_API_KEY"
 

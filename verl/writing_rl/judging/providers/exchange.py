@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from writing_rl.command import say
-from writing_rl.judging.chat import Answer, Messages
+from writing_rl.judging.client.chat_model import Answer, Messages
 from writing_rl.judging.providers.billing import counted
 from writing_rl.judging.providers.failures import Fate, Reply, failure_of, row_of
 from writing_rl.judging.providers.parameters import Parameters
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.settings import JudgeSettings
+from writing_rl.util.console import say
 
 
 class ProviderChat(ABC):

@@ -17,7 +17,7 @@ from enum import Enum
 
 from writing_rl.errors import JudgeError, MayBeFinal, Transient, Unreached, Unscored, WritingRLError
 from writing_rl.judging.providers.billing import Tokens
-from writing_rl.redact import hide_key, printable, redact
+from writing_rl.util.redact import hide_key, printable, redact
 
 #: A request that is refused takes no tokens.
 NOTHING = Tokens()

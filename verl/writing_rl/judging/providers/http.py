@@ -19,10 +19,10 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from writing_rl.errors import JudgeError, MayBeFinal, Transient, Unreached, Unscored, WritingRLError
-from writing_rl.judging.channel import TIMEOUT
+from writing_rl.judging.client.request_queue import TIMEOUT
 from writing_rl.judging.providers.failures import presentable
 from writing_rl.judging.providers.routes import WITHOUT, Proxy, proxy_of, trusted_certificates
-from writing_rl.redact import hide_key_in_bytes, printable
+from writing_rl.util.redact import hide_key_in_bytes, printable
 
 #: Bytes of the longest answer that is read, decompressed; no verdict or story comes near it.
 LONGEST_BODY = 4 << 20

@@ -12,14 +12,14 @@ import openai
 import orjson
 
 from writing_rl.errors import SettingError, Transient, WritingRLError
-from writing_rl.judging.channel import TIMEOUT
-from writing_rl.judging.chat import Messages
+from writing_rl.judging.client.chat_model import Messages
+from writing_rl.judging.client.request_queue import TIMEOUT
 from writing_rl.judging.providers.answers import read_reply
 from writing_rl.judging.providers.exchange import ProviderChat
 from writing_rl.judging.providers.failures import Reply, presentable
 from writing_rl.judging.providers.http import Connections, Transport
 from writing_rl.judging.providers.keys import COMPATIBLE, read_key
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.settings import JudgeSettings
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from writing_rl.errors import JudgeError
-from writing_rl.judging.prices import OUTPUT_LIMITS
+from writing_rl.judging.client.prices import OUTPUT_LIMITS
 from writing_rl.judging.providers.failures import Reply, presentable, row_of
-from writing_rl.settings import JudgeSettings
+from writing_rl.judging.settings import JudgeSettings
 
 #: Names of the most tokens that a model may write; where the user sets one, ours is not sent beside it.
 LIMITS = OUTPUT_LIMITS

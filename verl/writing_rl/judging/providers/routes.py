@@ -19,7 +19,7 @@ import certifi
 
 from writing_rl.errors import SettingError
 from writing_rl.judging.address import parse
-from writing_rl.redact import printable
+from writing_rl.util.redact import printable
 
 #: Variables that name trusted certificates: a file, or a folder of them. Where one is set, no others count.
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")

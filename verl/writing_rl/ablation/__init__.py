@@ -1,1 +1,0 @@
-"""The paper's comparison in small, on the quick start's data: what `scripts/ablation.py` does."""

@@ -1,1 +1,0 @@
-"""Measuring the judge path: what `scripts/benchmark_reward.py` does."""

@@ -1,0 +1,1 @@
+"""From raw prompts with responses to a training set."""

@@ -1,0 +1,1 @@
+"""Experiments on the system itself: ablations and benchmarks."""

@@ -1,0 +1,1 @@
+"""One request to a model: slots, retries and hedging, budget, prices and cache."""

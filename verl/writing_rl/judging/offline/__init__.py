@@ -1,0 +1,1 @@
+"""The offline judge: a heuristic that measures texts, not an LLM."""

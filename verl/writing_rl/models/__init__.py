@@ -1,0 +1,1 @@
+"""Models on disk and behind vLLM: fetch, look into, export, serve."""
