@@ -35,7 +35,6 @@ HEAVY = {"ray", "torch", "transformers", "verl", "vllm"}
 #: Rooms and modules that work with these libraries, and what stands on them.
 WITH_HEAVY = (
     "cpu",
-    "experiments.ablation.pointwise",
     "experiments.benchmark",
     "judging.client.slot_actor",
     "models.hub",

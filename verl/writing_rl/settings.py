@@ -16,8 +16,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from writing_rl.curriculum.resume import Existing
-from writing_rl.curriculum.rules import Promotion, parse_validation_reference
+from writing_rl.curriculum.rules import Existing, Promotion, parse_validation_reference
 from writing_rl.errors import SettingError
 from writing_rl.judging.client.budget import Limits
 from writing_rl.judging.settings import VARIABLE, JudgeSettings, model_names, plain, read_request

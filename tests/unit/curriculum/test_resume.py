@@ -6,7 +6,8 @@ import pytest
 
 from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.journal import Journal
-from writing_rl.curriculum.resume import Existing, beginning, check_beginning
+from writing_rl.curriculum.resume import beginning, check_beginning
+from writing_rl.curriculum.rules import Existing
 from writing_rl.curriculum.state import Move, Saved
 from writing_rl.errors import SettingError
 

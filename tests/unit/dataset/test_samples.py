@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow
 import pytest
 
-from writing_rl.dataset.samples import Sample, SampleKeys, read_samples, references_of, sample_keys
+from writing_rl.dataset.ground_truth import references_of
+from writing_rl.dataset.samples import Sample, SampleKeys, read_samples, sample_keys
 from writing_rl.errors import DataError
 
 MakeRow = Callable[..., dict[str, Any]]

@@ -1,8 +1,8 @@
-"""`compute_score`: one judged comparison, and what it means as a reward.
+"""`compute_score`: one judged comparison as a reward function of verl.
 
-`ParallelRewardManager` calls it with the sample's current reference. It also works alone, as verl's
-`reward.custom_reward_function` (path `pkg://verl.utils.reward_score.writing_rl`): it then takes its
-settings from the environment (JUDGE_MODEL, OPENAI_BASE_URL, REWARD_STRATEGY) and compares with the first
+In a training, `ParallelRewardManager` makes the same comparison itself, with the sample's current reference.
+Alone, as verl's `reward.custom_reward_function` (path `pkg://verl.utils.reward_score.writing_rl`), this takes
+its settings from the environment (JUDGE_MODEL, OPENAI_BASE_URL, REWARD_STRATEGY) and compares with the first
 reference unless told otherwise, for the curriculum needs the reward manager.
 """
 
@@ -11,18 +11,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from verl.utils.reward_score.judge_prompts import ASK_AGAIN, JUDGE_PROMPT, JUDGE_PROMPT_WITH_CRITERIA
-from writing_rl.dataset.samples import references_of
+from writing_rl.dataset.ground_truth import references_of
 from writing_rl.errors import Unscored
-from writing_rl.judging.compare import Comparison, Rules, compare
+from writing_rl.judging.compare import Rules, compare
 from writing_rl.judging.factory import close_all, make_channel, make_judges
 from writing_rl.judging.judge import Judge, ModelJudge, Templates
+from writing_rl.judging.reward import Reward
 from writing_rl.judging.verdict import Outcome, Rewards
-from writing_rl.judging.vote import reward_of
 from writing_rl.settings import settings_of_environment
 
 TEMPLATES = Templates(default=JUDGE_PROMPT, with_criteria=JUDGE_PROMPT_WITH_CRITERIA, ask_again=ASK_AGAIN)
@@ -38,7 +38,6 @@ async def compute_score(
     judges: Sequence[Judge] | None = None,
     rules: Rules | None = None,
     rewards: Rewards = Rewards(),
-    observe: Callable[[Comparison], None] | None = None,
     **_: Any,
 ) -> dict[str, float | str]:
     """Compares one response with one reference of its sample.
@@ -52,7 +51,6 @@ async def compute_score(
         judges: Who decides; by default the judges of the environment.
         rules: How the texts are compared; by default the strategy of the environment.
         rewards: What each outcome is worth.
-        observe: Gets the whole comparison, also one without a verdict.
 
     Returns:
         `score` and, for each rollout the same keys, `outcome`, `reason`, `flipped` and `reference_index`.
@@ -78,17 +76,9 @@ async def compute_score(
             reference=references[reference_index],
             criteria=ground_truth.get("criteria"),
         )
-    if observe is not None:
-        observe(comparison)
     if comparison.outcome is Outcome.UNSCORED:
         raise Unscored(comparison.reason, comparison.detail)
-    return {
-        "score": reward_of(comparison.votes or (comparison.outcome,), rules.vote, rewards),
-        "outcome": comparison.outcome.value,
-        "reason": comparison.reason,
-        "flipped": float(comparison.flipped),
-        "reference_index": float(reference_index),
-    }
+    return Reward.of(comparison, rules.vote, rewards).as_result(reference_index)
 
 
 @dataclass

@@ -12,7 +12,7 @@ import asyncio
 import functools
 import gc
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,17 @@ from verl.experimental.reward_loop.reward_manager.registry import register
 from verl.protocol import DataProto
 
 from verl.utils.reward_score import writing_rl
-from writing_rl.curriculum.messages import REFERENCE_COLUMN, Judged, Row
-from writing_rl.curriculum.owner import connect, records
+from writing_rl.curriculum.messages import REFERENCE_COLUMN, Judged, Row, connect, records
 from writing_rl.curriculum.rules import validation_index
-from writing_rl.dataset.samples import references_of
+from writing_rl.dataset.ground_truth import references_of
 from writing_rl.errors import BudgetSpent, JudgeError, Unscored
 from writing_rl.judging.client.request_queue import STOPPED, Channel
 from writing_rl.judging.client.slot_actor import connect_slots
-from writing_rl.judging.compare import Comparison
+from writing_rl.judging.compare import Comparison, compare
 from writing_rl.judging.factory import make_channel, make_judges
 from writing_rl.judging.judge import Judge
 from writing_rl.judging.providers import Served
+from writing_rl.judging.reward import Reward
 from writing_rl.judging.verdict import Outcome
 from writing_rl.runlog.transcript import Transcript
 from writing_rl.settings import Settings
@@ -107,9 +107,9 @@ class ParallelRewardManager(RewardManagerBase):
         self.settings = Settings.from_config(config.writing_rl)
         # Where the configuration names no function verl injects one of its own that knows no writing.
         custom = config.reward.custom_reward_function.path not in (None, f"pkg://{writing_rl.__name__}")
-        self.compute_score = compute_score if custom else writing_rl.compute_score
-        if not inspect.iscoroutinefunction(
-            inspect.unwrap(getattr(self.compute_score, "func", self.compute_score))
+        self.own_function = compute_score if custom else None
+        if custom and not inspect.iscoroutinefunction(
+            inspect.unwrap(getattr(compute_score, "func", compute_score))
         ):
             raise TypeError("the reward manager `parallel` needs an async reward function")
         self.transcript = Transcript(
@@ -175,54 +175,76 @@ class ParallelRewardManager(RewardManagerBase):
             )
         if self.ending.done():
             self.ending.result()  # the error, where the owner is lost
-            return _report(_unscored(STOPPED, reference))
+            return _report(Reward.unscored(STOPPED), reference)
         response = self._decode(data)
-        observed: list[Comparison] = []
-        result = await self._score(rollout, response, reference, observed.append)
-        if result["reason"] != STOPPED:
-            # A reward function of the user's own may tell no more than the outcome.
-            outcome, reason = Outcome(result["outcome"]), result["reason"]
-            comparison = observed[0] if observed else Comparison(outcome, reason=reason)
+        reward = await self._reward(rollout, response, reference)
+        if reward.comparison.reason != STOPPED:
             self.transcript.write(
-                comparison,
+                reward.comparison,
                 about={**rollout.about(), "training": training, "reference_index": reference},
                 texts={"response": response, "reference": rollout.references[reference]},
             )
             writing = Writing.of(judged_text(response))
-            judged = Judged.of(rollout.row, rollout.step, rollout.name, training, comparison, writing)
+            judged = Judged.of(rollout.row, rollout.step, rollout.name, training, reward.comparison, writing)
             await self.recorded.ask(judged)
-        return _report(result)
+        return _report(reward, reference)
 
-    async def _score(
-        self, rollout: _Rollout, response: str, reference: int, observe: Callable[[Comparison], None]
-    ) -> dict[str, Any]:
-        """Asks the reward function; ours, or the user's own, which may leave any of the keywords to `**_`.
-
-        `step` and `session` say which rollout it is (see `_Rollout`). Ours has no use for them; one that
-        replays recorded outcomes knows by them what to answer.
-        """
+    async def _reward(self, rollout: _Rollout, response: str, reference: int) -> Reward:
+        """The reward of a text; unscored where it cannot be had. A judge that is lost ends the run."""
+        compare = functools.partial(self._compare, rollout, response, reference)
         try:
-            return await self.compute_score(
-                data_source=rollout.data_source,
-                solution_str=response,
-                ground_truth=rollout.ground_truth,
-                extra_info=rollout.extra_info,
-                reference_index=reference,
-                step=rollout.step,
-                session=rollout.session,
-                judges=self.judges,
-                rules=self.settings.judge.rules,
-                rewards=self.settings.rewards,
-                observe=observe,
-            )
+            if self.own_function is not None:
+                return await self._own_reward(rollout, response, reference, compare)
+            return Reward.of(await compare(), self.settings.judge.vote, self.settings.rewards)
         except Unscored as unscored:
-            return _unscored(unscored.reason, reference)
+            return Reward.unscored(unscored.reason, unscored.detail)
         except JudgeError as error:
             # No question can be answered any more, and only the trainer can end a run.
             spent = isinstance(error, BudgetSpent)
             await self.owner.stop.remote(str(error), spent)
             self.channel.close()
-            return _unscored(STOPPED if spent else "judge", reference)
+            return Reward.unscored(STOPPED if spent else "judge")
+
+    async def _compare(self, rollout: _Rollout, response: str, reference: int) -> Comparison:
+        """Compares a text with a reference of its sample."""
+        return await compare(
+            self.judges,
+            self.settings.judge.rules,
+            prompt=rollout.ground_truth["prompt"],
+            response=response,
+            reference=rollout.references[reference],
+            criteria=rollout.ground_truth.get("criteria"),
+        )
+
+    async def _own_reward(
+        self, rollout: _Rollout, response: str, reference: int, compare: Callable[[], Awaitable[Comparison]]
+    ) -> Reward:
+        """What a reward function of the user's own says; it may leave any of the keywords to `**_`.
+
+        `step` and `session` say which rollout it is (see `_Rollout`). `await compare()` makes the comparison
+        that would have decided, which then also stands in the transcript and in the metrics.
+        """
+        made: list[Comparison] = []
+
+        async def compare_and_keep() -> Comparison:
+            made.append(await compare())
+            return made[-1]
+
+        assert self.own_function is not None
+        result = await self.own_function(
+            data_source=rollout.data_source,
+            solution_str=response,
+            ground_truth=rollout.ground_truth,
+            extra_info=rollout.extra_info,
+            reference_index=reference,
+            step=rollout.step,
+            session=rollout.session,
+            judges=self.judges,
+            rules=self.settings.judge.rules,
+            rewards=self.settings.rewards,
+            compare=compare_and_keep,
+        )
+        return Reward.of_result(result, made[-1] if made else None)
 
     def _decode(self, data: DataProto) -> str:
         """The text of a trajectory's last response, without padding and special tokens."""
@@ -231,21 +253,9 @@ class ParallelRewardManager(RewardManagerBase):
         return self.tokenizer.decode(ids[:length], skip_special_tokens=True)
 
 
-def _unscored(reason: str, index: int) -> dict[str, Any]:
-    return {
-        "score": 0.0,
-        "outcome": Outcome.UNSCORED.value,
-        "reason": reason,
-        "flipped": 0.0,
-        "reference_index": float(index),
-    }
-
-
-def _report(result: Mapping[str, Any]) -> dict[str, Any]:
+def _report(reward: Reward, reference: int) -> dict[str, Any]:
     """What verl wants of a rollout; the extra information has the same keys for each."""
-    extra = {
-        **result,
-        "scored": float(result["outcome"] != Outcome.UNSCORED.value),
-        "win": float(result["outcome"] == Outcome.WIN.value),
-    }
-    return {"reward_score": extra.pop("score"), "reward_extra_info": extra}
+    result = reward.as_result(reference)
+    score, outcome = result.pop("score"), reward.comparison.outcome
+    scored, win = float(outcome is not Outcome.UNSCORED), float(outcome is Outcome.WIN)
+    return {"reward_score": score, "reward_extra_info": {**result, "scored": scored, "win": win}}

@@ -12,7 +12,7 @@ from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.journal import Journal
 from writing_rl.curriculum.live_file import Found, SharedIndexFile
 from writing_rl.curriculum.lock import RunLock
-from writing_rl.curriculum.messages import End, Judged, Row
+from writing_rl.curriculum.messages import OWNER, End, Judged, Row
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.curriculum.state import Curriculum, Move, Saved
 from writing_rl.dataset.samples import SampleKeys
@@ -20,13 +20,10 @@ from writing_rl.judging.circuit_breaker import Breaker
 from writing_rl.judging.usage import Usage
 from writing_rl.text import attacks, statistics
 from writing_rl.text.statistics import Writing
-from writing_rl.util.batcher import Batches
 from writing_rl.util.console import say
 
 if TYPE_CHECKING:
     import ray
-
-NAME = "writing_rl_reference_owner"
 
 #: Samples that a message about edits names.
 MOST_NAMED = 10
@@ -205,24 +202,4 @@ def start_owner(*args: Any) -> ray.actor.ActorHandle:
     """
     import ray
 
-    return ray.remote(ReferenceOwner).options(name=NAME, num_cpus=0, max_restarts=0).remote(*args)
-
-
-def connect() -> ray.actor.ActorHandle:
-    """The owner of this run, from any of its processes.
-
-    Raises:
-        ValueError: There is none.
-    """
-    import ray
-
-    return ray.get_actor(NAME)
-
-
-def records(owner: ray.actor.ActorHandle) -> Batches[Judged, bool]:
-    """A process's way to tell outcomes.
-
-    While more are coming, outcomes are gathered for a moment: a message costs this process and the owner's a
-    millisecond of CPU, a third of what a comparison costs, and nothing waits for it but the reward.
-    """
-    return Batches(owner.record.remote, most=256, every_s=0.25)
+    return ray.remote(ReferenceOwner).options(name=OWNER, num_cpus=0, max_restarts=0).remote(*args)

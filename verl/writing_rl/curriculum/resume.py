@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
 
 from writing_rl.curriculum.journal import journal_of, read_journal, rebuild
+from writing_rl.curriculum.rules import Existing
 from writing_rl.curriculum.state import Saved
 from writing_rl.errors import SettingError
 
 SETTING = "writing_rl.curriculum.existing_index"
-
-
-class Existing(str, Enum):
-    """What becomes of an index file whose samples have moved on, when the model starts from scratch."""
-
-    ASK = "ask"  # resume_mode=disable ends the start with an error; otherwise the journal says where it began
-    KEEP = "keep"  # the new model meets the references that the old one has come to
-    RESET = "reset"  # all samples start over
 
 
 def check_beginning(

@@ -59,6 +59,14 @@ class Kind(str, Enum):
     FIXED = "fixed"  # no sample ever moves
 
 
+class Existing(str, Enum):
+    """What becomes of an index file whose samples have moved on, when the model starts from scratch."""
+
+    ASK = "ask"  # resume_mode=disable ends the start with an error; otherwise the journal says where it began
+    KEEP = "keep"  # the new model meets the references that the old one has come to
+    RESET = "reset"  # all samples start over
+
+
 @dataclass(frozen=True)
 class Standing:
     """Where a sample stands in a dynamic curriculum.

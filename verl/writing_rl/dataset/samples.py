@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from writing_rl.dataset.ground_truth import references_of
 from writing_rl.dataset.parquet_rows import read_rows, read_schema
 from writing_rl.errors import DataError
 from writing_rl.util.fields import shown
@@ -44,15 +45,6 @@ class Sample:
     prompt: str
     references: tuple[str, ...]
     criteria: str | None
-
-
-def references_of(ground_truth: Mapping[str, Any]) -> tuple[str, ...]:
-    """The references of a ground truth; a `target` that is one string is one fixed reference.
-
-    After parquet a list can arrive as a NumPy array.
-    """
-    target = ground_truth["target"]
-    return (target,) if isinstance(target, str) else tuple(target)
 
 
 def looks_like_list(text: str) -> bool:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from writing_rl.errors import SettingError
-from writing_rl.judging.client.cache import Cache, CacheMode
 from writing_rl.judging.client.model import Model
 from writing_rl.judging.client.prices import FREE, Price, Table, line_to_add, read_prices
 from writing_rl.judging.client.request_queue import Channel, own_slots
 from writing_rl.judging.client.slots import SharedSlots, SlotPool
 from writing_rl.judging.judge import Judge, ModelJudge, Templates
-from writing_rl.judging.offline.judge import OfflineJudge
 from writing_rl.judging.providers import Served, make_chat, provider_of
-from writing_rl.judging.settings import JudgeSettings
+from writing_rl.judging.settings import CacheMode, JudgeSettings
 
 
 def make_channel(
@@ -52,6 +50,8 @@ def make_judges(
     Raises:
         SettingError: A judge lacks what it needs, such as a key, or a budget is set and its price not known.
     """
+    from writing_rl.judging.offline.judge import OfflineJudge
+
     models = make_models(settings, channel, served)
     return tuple(
         ModelJudge(name, model, templates) if model else OfflineJudge(channel)
@@ -67,7 +67,11 @@ def make_models(
     Arguments and errors as those of `make_judges`.
     """
     prices = check_prices(settings)
-    cache = Cache(Path(settings.cache_file), settings.cache) if settings.cache is not CacheMode.OFF else None
+    cache = None
+    if settings.cache is not CacheMode.OFF:
+        from writing_rl.judging.client.cache import Cache
+
+        cache = Cache(Path(settings.cache_file), read_only=settings.cache is CacheMode.READ)
     models: dict[str, Model | None] = {}
     for name in settings.models:
         if provider_of(name, settings) == "offline":

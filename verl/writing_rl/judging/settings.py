@@ -19,7 +19,6 @@ from pydantic.dataclasses import dataclass
 from writing_rl.errors import SettingError
 from writing_rl.judging.address import check_address
 from writing_rl.judging.client.budget import Limits
-from writing_rl.judging.client.cache import CacheMode
 from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Strategy
 from writing_rl.judging.vote import VoteRule
@@ -32,6 +31,14 @@ NO_LIMITS = Limits()
 VARIABLE = "variable"
 _EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
 _NONE_IS_EMPTY = BeforeValidator(lambda value: value or {})
+
+
+class CacheMode(str, Enum):
+    """What is done with the cache."""
+
+    OFF = "off"
+    READ = "read"
+    READ_WRITE = "read-write"
 
 
 class Outage(str, Enum):

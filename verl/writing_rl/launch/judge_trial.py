@@ -10,11 +10,10 @@ from dataclasses import replace
 from writing_rl.dataset.samples import Sample
 from writing_rl.errors import JudgeError
 from writing_rl.judging.client.budget import Limits
-from writing_rl.judging.client.cache import CacheMode
 from writing_rl.judging.client.prices import Price, most_output_tokens
 from writing_rl.judging.compare import Comparison, compare
 from writing_rl.judging.factory import check_prices, close_all, make_channel, make_judges
-from writing_rl.judging.settings import JudgeSettings
+from writing_rl.judging.settings import CacheMode, JudgeSettings
 from writing_rl.launch.forecast import JudgeMeasured
 
 #: Tokens of the instructions around the texts, about, for the sum that is said before asking.

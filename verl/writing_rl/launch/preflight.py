@@ -20,14 +20,13 @@ from writing_rl.dataset import chat_template, fit
 from writing_rl.dataset.samples import Sample, read_samples, sample_keys
 from writing_rl.errors import JudgeError, SettingError, SetupError
 from writing_rl.judging.client.budget import Limits
-from writing_rl.judging.client.cache import CacheMode
 from writing_rl.judging.client.prices import most_output_tokens
 from writing_rl.judging.compare import Comparison, compare
 from writing_rl.judging.factory import close_all, describe, make_channel, make_judges, price_lines
 from writing_rl.judging.judge import ModelJudge
 from writing_rl.judging.providers import provider_of
 from writing_rl.judging.rules import Rules
-from writing_rl.judging.settings import JudgeSettings
+from writing_rl.judging.settings import CacheMode, JudgeSettings
 from writing_rl.judging.verdict import Outcome
 from writing_rl.launch import attention
 from writing_rl.launch.counts import check_counts, check_steps, total_steps

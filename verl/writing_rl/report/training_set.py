@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from writing_rl.dataset.ground_truth import references_of
 from writing_rl.dataset.parquet_rows import ROWS_AT_ONCE
-from writing_rl.dataset.samples import references_of
 from writing_rl.errors import DataError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from writing_rl.errors import SettingError, Unscored
-from writing_rl.judging.client.cache import Cache, CacheMode, key_of
+from writing_rl.judging.client.cache import Cache, key_of
 from writing_rl.judging.client.chat_model import Answer, Messages
 from writing_rl.judging.client.model import Model
 from writing_rl.judging.client.prices import Price
@@ -37,14 +37,14 @@ class Counting:
     async def close(self) -> None: ...
 
 
-def model(chat: Counting, path: Path, mode: CacheMode) -> Model:
+def model(chat: Counting, path: Path, read_only: bool = False) -> Model:
     channel = Channel(own_slots(SlotPool(4)), max_retries=0, request_timeout_s=5.0)
-    return Model(chat, channel, max_tokens=10, price=Price(1.0, 2.0), cache=Cache(path, mode))
+    return Model(chat, channel, max_tokens=10, price=Price(1.0, 2.0), cache=Cache(path, read_only=read_only))
 
 
-async def ask(chat: Counting, path: Path, mode: CacheMode = CacheMode.READ_WRITE, **more: Any) -> Answer:
+async def ask(chat: Counting, path: Path, read_only: bool = False, **more: Any) -> Answer:
     messages = [{**MESSAGES[0], **more}]
-    return await model(chat, path, mode).complete(messages, Deadline.of(5.0))
+    return await model(chat, path, read_only).complete(messages, Deadline.of(5.0))
 
 
 async def test_an_answer_is_paid_for_once(tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ async def test_everything_that_determines_an_answer_is_in_its_name(tmp_path: Pat
 async def test_a_cache_that_is_only_read_stays_as_it_is(tmp_path: Path) -> None:
     chat, path = Counting(), tmp_path / "cache.sqlite"
     await ask(chat, path)
-    assert (await ask(chat, path, CacheMode.READ)).cached
-    assert not (await ask(chat, path, CacheMode.READ, content="new")).cached
-    assert not (await ask(chat, path, CacheMode.READ, content="new")).cached
+    assert (await ask(chat, path, read_only=True)).cached
+    assert not (await ask(chat, path, read_only=True, content="new")).cached
+    assert not (await ask(chat, path, read_only=True, content="new")).cached
 
 
 @pytest.mark.parametrize("content", [None, b"no database at all, but long enough to be looked at" * 99])
@@ -85,14 +85,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
     with pytest.raises(
         SettingError, match=r"cache\.sqlite cannot be opened: .* \(writing_rl\.judge\.cache_file\)"
     ):
-        Cache(path, CacheMode.READ)
+        Cache(path, read_only=True)
 
 
 async def test_a_cache_that_breaks_is_left_and_the_judge_is_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chat, path = Counting(), tmp_path / "cache.sqlite"
-    limited = model(chat, path, CacheMode.READ_WRITE)
+    limited = model(chat, path, read_only=False)
     with sqlite3.connect(path) as database:
         database.execute("DROP TABLE answers")
     database.close()
@@ -102,7 +102,7 @@ async def test_a_cache_that_breaks_is_left_and_the_judge_is_asked(
 
 
 def write_many(path: Path, process: int) -> None:
-    cache = Cache(path, CacheMode.READ_WRITE)
+    cache = Cache(path, read_only=False)
 
     async def write() -> None:
         for number in range(50):
@@ -122,7 +122,7 @@ async def test_several_processes_write_at_the_same_time(tmp_path: Path) -> None:
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    cache = Cache(path, CacheMode.READ)
+    cache = Cache(path, read_only=True)
     for process in range(3):
         for number in (0, 49):
             messages = [{"role": "user", "content": f"{process} {number}"}]
@@ -133,7 +133,7 @@ async def test_several_processes_write_at_the_same_time(tmp_path: Path) -> None:
 
 def open_at(path: Path, moment: float) -> None:
     time.sleep(max(0.0, moment - time.time()))
-    Cache(path, CacheMode.READ_WRITE).close()
+    Cache(path, read_only=False).close()
 
 
 def test_several_processes_make_the_file_at_the_same_moment(tmp_path: Path) -> None:

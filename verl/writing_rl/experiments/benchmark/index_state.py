@@ -19,8 +19,8 @@ from pathlib import Path
 
 from writing_rl.curriculum.index_file import check_index, read_index, write_index
 from writing_rl.curriculum.journal import journal_of, read_journal, rebuild
-from writing_rl.curriculum.messages import Judged, Row
-from writing_rl.curriculum.owner import ReferenceOwner, connect, records, start_owner
+from writing_rl.curriculum.messages import Judged, Row, connect, records
+from writing_rl.curriculum.owner import ReferenceOwner, start_owner
 from writing_rl.curriculum.rules import Promotion
 from writing_rl.dataset.samples import SampleKeys
 from writing_rl.judging.circuit_breaker import Breaker

@@ -9,7 +9,6 @@ import random
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from enum import Enum
 from pathlib import Path
 
 from writing_rl.errors import SettingError
@@ -20,28 +19,20 @@ from writing_rl.util.console import say
 BUSY_TIMEOUT_S = 30.0
 
 
-class CacheMode(str, Enum):
-    """What is done with the cache."""
-
-    OFF = "off"
-    READ = "read"
-    READ_WRITE = "read-write"
-
-
 class Cache:
     """A SQLite file of answers, which any number of processes of a machine may use at the same time.
 
     A cache that stops working (a full disk) does not end a run: it says so once and is used no more.
     """
 
-    def __init__(self, path: Path, mode: CacheMode) -> None:
+    def __init__(self, path: Path, *, read_only: bool) -> None:
         """Opens the file, which is made where it may be written.
 
         Raises:
             SettingError: It is no such file, or cannot be opened.
         """
         self._path = path
-        self._mode = mode
+        self._read_only = read_only
         self._broken = False
         # One thread, for SQLite's connection belongs to it, and a disk that is slow must not stop the rest.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge-cache")
@@ -67,7 +58,7 @@ class Cache:
 
     async def put(self, identity: str, messages: Messages, answer: Answer) -> None:
         """Keeps an answer, if the mode says so."""
-        if self._mode is not CacheMode.READ_WRITE:
+        if self._read_only:
             return
         kept = {
             "text": answer.text,
@@ -95,7 +86,7 @@ class Cache:
             time.sleep(random.uniform(0.01, 0.1))
 
     def _connect(self) -> sqlite3.Connection:
-        if self._mode is CacheMode.READ_WRITE:
+        if not self._read_only:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             database = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             database.execute("PRAGMA journal_mode = WAL")
