@@ -28,6 +28,7 @@ from writing_rl.judging.rules import Rules
 from writing_rl.judging.verdict import Outcome, Strategy, Verdict, outcome_of
 from writing_rl.judging.vote import VoteRule, decide
 from writing_rl.util.as_completed import as_answered
+from writing_rl.util.jsonl import append, whole_lines
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,10 @@ async def judge_orders(
     """
     compare = functools.partial(judge_pair, judges, rules=replace(rules, strategy=Strategy.BOTH))
     judge = ",".join(judge.name for judge in judges)
-    with open(path, "a", encoding="utf-8") as output:
-        async for pair, comparison in as_answered(pairs, compare, parallel):
-            entry = as_order_line(pair, comparison, judge, rules.vote, made)
-            output.write(json.dumps(entry) + "\n")
-            output.flush()
-            yield entry
+    async for pair, comparison in as_answered(pairs, compare, parallel):
+        entry = as_order_line(pair, comparison, judge, rules.vote, made)
+        append(path, [entry])
+        yield entry
 
 
 def as_order_line(
@@ -135,7 +134,7 @@ def read_order_verdicts(
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     known = {pair.id: pair for pair in pairs}
     found: dict[str | int, OrderVerdicts] = {}
-    for number, line in enumerate(raw[: raw.rfind(b"\n") + 1].splitlines(), start=1):
+    for number, line in enumerate(whole_lines(raw), start=1):
         place = f"{path}, line {number}"
         try:
             entry = json.loads(line)

@@ -58,6 +58,7 @@ async def _judge_file(arguments: argparse.Namespace) -> None:
     from writing_rl.judging.verdict import Strategy
     from writing_rl.util.as_completed import as_answered
     from writing_rl.util.console import say
+    from writing_rl.util.jsonl import append
 
     pairs = read_pairs(arguments.input)
     strategy = Strategy.BOTH if arguments.order == "both" else Strategy.ADVANTAGE
@@ -72,14 +73,10 @@ async def _judge_file(arguments: argparse.Namespace) -> None:
     compare = functools.partial(judge_pair, judges, rules=settings.rules)
     cost = 0.0
     try:
-        with (
-            open(arguments.output, "a", encoding="utf-8", errors="replace") as output,
-            tqdm(disable=None, total=len(left), unit="pair") as bar,
-        ):
+        with tqdm(disable=None, total=len(left), unit="pair") as bar:
             async for pair, comparison in as_answered(left, compare, arguments.parallel):
                 line = as_line(pair, comparison, made)
-                output.write(json.dumps(line, ensure_ascii=False) + "\n")
-                output.flush()
+                append(arguments.output, [line])
                 cost += line["cost_usd"] or 0.0
                 bar.set_postfix_str(f"{cost:.4f} USD", refresh=False)
                 bar.update()

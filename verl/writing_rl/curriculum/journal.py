@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.state import Move
 from writing_rl.errors import IndexFileError
+from writing_rl.util.jsonl import append, mend
 
 
 class Journal:
@@ -89,13 +89,8 @@ class Journal:
     def _append(self, entries: list[dict[str, object]]) -> None:
         if not entries:
             return
-        content = "".join(f"{json.dumps(entry)}\n" for entry in entries)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            append(self.path, entries, sync=True)
         except OSError as error:
             raise IndexFileError(f"{self.path} cannot be written: {error.strerror or error}") from error
 
@@ -106,14 +101,7 @@ class Journal:
             Whether a line is left.
         """
         try:
-            with open(self.path, "rb+") as file:
-                content = file.read()
-                whole = content.rfind(b"\n") + 1
-                if whole < len(content):
-                    file.truncate(whole)
-                return whole > 0
-        except FileNotFoundError:
-            return False
+            return mend(self.path)
         except OSError as error:
             raise IndexFileError(f"{self.path} cannot be read: {error.strerror or error}") from error
 

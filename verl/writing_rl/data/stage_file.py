@@ -23,6 +23,7 @@ import orjson
 from writing_rl import __version__
 from writing_rl.errors import DataError, SettingError
 from writing_rl.util.atomic_files import sha256_of, write_whole
+from writing_rl.util.jsonl import write_all
 
 Kept = TypeVar("Kept")
 
@@ -118,13 +119,7 @@ class StageFile(Generic[Kept]):
         """
         line = {KEY: key, **entry}
         content = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "replace")
-        size = os.fstat(self._file).st_size
-        try:
-            while content:
-                content = content[os.write(self._file, content) :]
-        except OSError as error:
-            os.ftruncate(self._file, size)
-            raise OSError(error.errno, error.strerror, str(self._path)) from None
+        write_all(self._file, content, self._path)
         self.found[key] = self._keep(line)
 
     def _check_settings(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,9 @@ from writing_rl.judging.settings import JudgeSettings
 from writing_rl.judging.usage import Usage
 from writing_rl.judging.verdict import Outcome, Verdict
 from writing_rl.text.thinking import judged_text
+from writing_rl.util.atomic_files import write_whole
 from writing_rl.util.fields import shown
-from writing_rl.util.jsonl import read_json_lines
+from writing_rl.util.jsonl import read_json_lines, whole_lines
 from writing_rl.util.redact import redact
 
 #: What the policy's outcome says of a pair whose `response_a` stands in for the policy.
@@ -102,11 +102,10 @@ def judged_ids(
     if not path.exists():
         return set()
     raw = path.read_bytes()
-    whole = raw[: raw.rfind(b"\n") + 1]
     known = {pair.id for pair in pairs}
     kept: list[bytes] = []
     done: set[str | int] = set()
-    for number, line in enumerate(whole.splitlines(keepends=True), start=1):
+    for number, line in enumerate(whole_lines(raw), start=1):
         try:
             entry = json.loads(line)
             id, verdict = entry["id"], entry["verdict"]
@@ -125,9 +124,7 @@ def judged_ids(
         kept.append(line)
         done.add(id)
     if (content := b"".join(kept)) != raw:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        write_whole(path, content)
     return done
 
 

@@ -7,7 +7,6 @@ to tell whose memory it saw.
 from __future__ import annotations
 
 import functools
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer
 
 from writing_rl.runlog.phase_log import PHASE_FILE
 from writing_rl.trainer.trainer import WritingTrainer
+from writing_rl.util.jsonl import append
 
 #: Method of verl's trainer -> the phase it is. Texts are written from `on_step_begin` until the next phase.
 PHASES = {
@@ -39,9 +39,7 @@ class RehearsalTrainer(WritingTrainer):
     def note(self, phase: str, begins: bool) -> None:
         """Writes down that a phase begins or ends now."""
         path = Path(self.config.writing_rl.log_dir, PHASE_FILE)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": time.time(), "phase": phase, "begins": begins}) + "\n")
+        append(path, [{"time": time.time(), "phase": phase, "begins": begins}])
 
     def on_step_begin(self) -> None:
         self.note("rollout", begins=True)

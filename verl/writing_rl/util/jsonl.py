@@ -1,10 +1,12 @@
-"""Reading files of JSON objects, one a line."""
+"""Files of JSON objects, one a line: read strictly, added to whole lines at a time, mended after a kill."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +41,74 @@ def read_json_lines(path: Path, digest: Digest | None = None) -> Iterator[tuple[
                     yield number, _object(line, f"{path}, line {number}")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def whole_lines(content: bytes) -> list[bytes]:
+    """The lines of a file's content, with their ends; a last line that a kill has torn is left out."""
+    return content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+
+
+def mend(path: Path) -> bool:
+    """Takes a torn last line away, so that the next one begins a line of its own.
+
+    Returns:
+        Whether the file is there and a line is left.
+
+    Raises:
+        OSError: The file cannot be read or written.
+    """
+    try:
+        with open(path, "rb+") as file:
+            content = file.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                file.truncate(whole)
+            return whole > 0
+    except FileNotFoundError:
+        return False
+
+
+def append(path: Path, entries: Iterable[Mapping[str, Any]], *, sync: bool = False) -> None:
+    """Adds lines to a file, which is made where it is missing: all of them or, on a full disk, none.
+
+    Args:
+        path: The file.
+        entries: The objects. Half of a character becomes a question mark.
+        sync: Whether the lines are on the disk when this returns.
+
+    Raises:
+        OSError: The file cannot be written; it is as it was.
+    """
+    content = "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in entries)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        write_all(file, content.encode("utf-8", "replace"), path)
+        if sync:
+            os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def write_all(file: int, content: bytes, path: Path) -> None:
+    """Writes at the end of an open file: everything, or nothing.
+
+    Args:
+        file: Its descriptor, opened for appending.
+        content: What is added.
+        path: The file, for the error.
+
+    Raises:
+        OSError: It cannot be written; it is as it was.
+    """
+    size = os.fstat(file).st_size
+    try:
+        while content:
+            content = content[os.write(file, content) :]
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, size)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 class _Twice(ValueError):
