@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from writing_rl.dataset.ground_truth import references_of
 from writing_rl.dataset.parquet_rows import read_rows, read_schema
@@ -203,6 +203,17 @@ def _sample(row: Mapping[str, Any], path: str | Path, number: int) -> Sample:
     )
 
 
+class Named(Protocol):
+    """What names a sample, and how many references it has: a `Sample` or an `Outline`."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def references(self) -> Sized: ...
+
+
 @dataclass(frozen=True)
 class SampleKeys:
     """Which number of a row names its sample in the index file.
@@ -218,12 +229,12 @@ class SampleKeys:
         """The sample's key; index files are JSON objects, so keys are strings."""
         return str(int(index if self.by_index else id))
 
-    def start(self, sample: Sample) -> int:
+    def start(self, sample: Named) -> int:
         """The reference that a sample starts with."""
         return max(0, min(sample.id, len(sample.references) - 1)) if self.by_index else 0
 
 
-def sample_keys(samples: Sequence[Sample], path: str | Path) -> SampleKeys:
+def sample_keys(samples: Sequence[Named], path: str | Path) -> SampleKeys:
     """Finds out which number names the samples of a training set.
 
     Raises:

@@ -23,7 +23,8 @@ from writing_rl.curriculum.messages import REFERENCE_COLUMN, Row
 from writing_rl.curriculum.owner import start_owner
 from writing_rl.curriculum.resume import beginning
 from writing_rl.curriculum.state import Saved
-from writing_rl.dataset.samples import read_samples, sample_keys
+from writing_rl.dataset.outline import read_outline
+from writing_rl.dataset.samples import sample_keys
 from writing_rl.errors import RunComplete, RunStopped
 from writing_rl.judging.circuit_breaker import Breaker
 from writing_rl.judging.client.budget import Bill
@@ -54,7 +55,7 @@ class WritingTrainer(PPOTrainerSync):
         with open_dict(config):
             config.trainer.v1.trainer_mode = "sync"
         settings = Settings.from_config(config.writing_rl)
-        samples = read_samples(config.data.train_files)
+        samples = read_outline(config.data.train_files)  # the start has checked every row
         keys = sample_keys(samples, config.data.train_files)
         references = {keys.key(sample.id, sample.index): len(sample.references) for sample in samples}
         indexes = read_index(settings.index_file)
