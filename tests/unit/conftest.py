@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import pickle
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -98,3 +100,14 @@ def gpus() -> Callable[[int, int], list[Gpu]]:
         ]
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test of a unit starts no process; those that do are in `tests/cli`."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a test of a unit starts a process: it belongs to tests/cli")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+    monkeypatch.setattr(os, "fork", refuse)

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -235,18 +233,3 @@ def test_a_folder_that_cannot_be_written_is_one_line(
     assert result.code == 1
     assert result.error.startswith("Error: running_file/index_writing-rl.json cannot be ")
     assert result.error.count("\n") == 1
-
-
-def test_the_command_ends_with_one_line_and_exit_code_1(script: Path, tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, script],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ},
-        check=False,
-    )
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert result.stderr.startswith("Error: data/train.parquet does not exist")
-    assert result.stderr.count("\n") == 1

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.commands import COMMAND, writing_rl
+from tests.commands import writing_rl
 from writing_rl.curriculum.edit_lock import edit_lock_of, editing
 from writing_rl.curriculum.history import (
     Change,
@@ -103,36 +102,6 @@ def test_one_at_a_time_gets_the_lock_and_the_others_wait(tmp_path: Path) -> None
     assert read_index(index_file) == {"0": 40}
 
 
-HOLD = """
-import sys
-from pathlib import Path
-from writing_rl.curriculum.edit_lock import editing
-with editing(Path(sys.argv[1])) as held:
-    print(held, flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_another_process_is_waited_for_not_longer_than_that_and_a_kill_lets_go(tmp_path: Path) -> None:
-    index_file = tmp_path / "index.json"
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(index_file)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert other.stdout is not None
-    assert other.stdout.readline() == "True\n"
-    begin = time.monotonic()
-    with editing(index_file, wait_s=0.3) as held:
-        assert not held
-        assert 0.3 <= time.monotonic() - begin < 3
-    other.kill()
-    other.wait()
-    with editing(index_file) as held:
-        assert held
-
-
 def test_the_lock_is_let_go_at_once_also_after_an_error(tmp_path: Path) -> None:
     index_file = tmp_path / "index_mine.json"
 
@@ -147,22 +116,6 @@ def test_the_lock_is_let_go_at_once_also_after_an_error(tmp_path: Path) -> None:
     assert edit_lock_of(index_file).name == ".index_mine.edit.lock"
     with editing(index_file), editing(tmp_path / "index_other.json", wait_s=0) as held:
         assert held
-
-
-def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
-    index_file = tmp_path / "index.json"
-    read_end, write_end = os.pipe()
-    with editing(index_file):
-        child = os.fork()
-        if not child:  # lives on with our open files until it is told to end
-            os.read(read_end, 1)
-            os._exit(0)
-    with editing(index_file, wait_s=0) as held:
-        assert held
-    os.write(write_end, b"x")
-    os.waitpid(child, 0)
-    os.close(read_end)
-    os.close(write_end)
 
 
 def test_a_folder_without_room_for_the_lock_is_not_waited_for(tmp_path: Path) -> None:
@@ -540,19 +493,3 @@ def test_the_experiment_is_named_by_an_option_or_in_the_environment(run: Run, in
     done = run("show")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: running_file/index_writing-rl.json does not exist: make it with ")
-
-
-def test_a_reader_that_has_enough_gets_no_traceback(
-    repository: Path, tmp_path: Path, index_file: Path
-) -> None:
-    write_index(index_file, {str(key): 1 for key in range(20_000)})
-    write_index(tmp_path / "other.json", {str(key): 0 for key in range(20_000)})
-    shell = 'set -o pipefail; "$0" "$@" index diff other.json --all | head -1'
-    done = subprocess.run(
-        ["bash", "-c", shell, *COMMAND],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (1, "0: 0 -> 1\n", "")

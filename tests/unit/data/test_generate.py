@@ -4,10 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -31,7 +27,6 @@ from writing_rl.models.serve import Server
 from writing_rl.util.console import exit_with_message
 
 KEY = "sk-0123456789abcdef"
-INTERRUPTED = "Interrupted. What was written is kept; the same command goes on."
 
 
 def completion(text: str | None, ending: str = "stop") -> str:
@@ -650,76 +645,6 @@ def test_checkpoints_write_one_after_the_other_and_only_where_something_is_missi
     assert "9 of 9 responses" in start(*given).out
     assert served == ["Qwen/Qwen3-8B", str(checkpoint), str(checkpoint)]
     assert len(judge_server.requests) == 11
-
-
-# Ends from outside
-
-
-#: Runs the script as a terminal does, whatever this process does with Ctrl-C.
-TERMINAL = (
-    "import signal\n"
-    "from writing_rl.cli import main\n"
-    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "main()\n"
-)
-
-
-@contextlib.contextmanager
-def in_mid_run(given: list[str | Path], server: Any, reply: Any, answered: int) -> Iterator[Any]:
-    """The script in a process of its own, once two requests hang and the others are in the file."""
-    server.choose = lambda number: reply(body=completion("A story."), hang=number > answered)
-    command = [sys.executable, "-c", TERMINAL, "data", "generate", *map(str, given)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
-        output = Path(given[4])
-        until = time.monotonic() + 60
-        try:
-            while len(server.requests) < answered + 2 or output.read_bytes().count(b"\n") < answered:
-                assert process.poll() is None
-                assert time.monotonic() < until
-                time.sleep(0.01)
-            yield process
-        finally:
-            process.kill()
-    server.choose = lambda _: reply(body=completion("A story."))
-
-
-def test_after_a_kill_only_what_was_in_flight_is_paid_for_twice(
-    tmp_path: Path, start: Start, given: list[str | Path], judge_server: Any, reply: Any
-) -> None:
-    write(Path(given[0]), *map(str, range(10)))
-    with in_mid_run(given, judge_server, reply, 4) as process:
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
-    assert len(judge_server.requests) == 6
-    done = start(*given)
-    assert (done.code, len(read(tmp_path / "out.jsonl"))) == (0, 10)
-    assert "10 of 10 responses" in done.out
-    assert len(judge_server.requests) == 12
-    assert max(asked(judge_server).values()) == 2
-
-
-def test_ctrl_c_keeps_what_was_written_and_says_so(
-    tmp_path: Path, start: Start, given: list[str | Path], judge_server: Any, reply: Any
-) -> None:
-    with in_mid_run(given, judge_server, reply, 1) as process:
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.endswith(f"\n{INTERRUPTED}\n")
-    assert "Traceback" not in err
-    assert "1 of 3 responses" in out
-    assert len(read(tmp_path / "out.jsonl")) == 1
-    assert "3 of 3 responses" in start(*given).out
-    assert len(judge_server.requests) == 5
-
-
-def test_one_start_at_a_time(given: list[str | Path], start: Start, judge_server: Any, reply: Any) -> None:
-    with in_mid_run(given, judge_server, reply, 1):
-        done = start(*given)
-        assert done.code == 1
-        assert done.err == f"Error: {given[4]} is in use by another process: wait until it ends\n"
-    assert "3 of 3 responses" in start(*given).out
 
 
 # Ends of scripts

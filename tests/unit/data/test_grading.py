@@ -3,10 +3,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import re
-import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -17,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.commands import COMMAND
 from writing_rl.data.grading import mean_by_model
 from writing_rl.judging.grade import load_grade_templates
 
@@ -484,38 +480,6 @@ def test_the_key_is_nowhere(
     assert len(files) >= 6
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
     assert KEY not in done.out + done.err
-
-
-# --- going on ----------------------------------------------------------------------------------------------
-
-
-def test_after_a_kill_at_most_what_was_in_flight_is_asked_again(
-    judge: Any, reply: Any, prepare_data: Script, tmp_path: Path, options: list[object]
-) -> None:
-    data = write(tmp_path / "in.jsonl", *(entry(number, WEAK, FAIR, GOOD) for number in range(4)))
-    working = judge.choose
-    judge.choose = lambda number: working(number) if number <= 5 else reply(hang=True)
-    command = [*COMMAND, "data", "prepare", str(data), *map(str, options), "--parallel", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ)
-    file = tmp_path / "out" / "grades.jsonl"
-    try:
-        late = time.monotonic() + 60
-        while not (len(judge.requests) == 7 and file.read_bytes().count(b"\n") == 5):
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < late
-            time.sleep(0.01)
-    finally:
-        process.kill()
-        process.communicate()
-    assert written(tmp_path / "out") == []
-
-    judge.choose = working
-    done = prepare_data(data, *options)
-    assert done.code == 0, done.err
-    assert len(judge.requests) == 12 + 2
-    assert len(lines(tmp_path / "out")) == 12
-    for references in scored(tmp_path / "out").values():
-        assert references == [(WEAK, 2), (FAIR, 5), (GOOD, 9)]
 
 
 def test_other_rules_and_more_prompts_ask_for_nothing_twice(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -58,23 +56,3 @@ def test_the_best_kernel_that_is_installed_is_used(
     assert attention.implementation() == implementation
     assert attention.describe().startswith("attention: ")
     assert said in attention.describe()
-
-
-def tried(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", attention.__name__, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_a_kernel_that_cannot_be_loaded_is_one_line() -> None:
-    result = tried("--try", "flash-attn")
-    assert result.returncode == 1
-    assert result.stderr.startswith("flash-attn cannot be loaded: ModuleNotFoundError: ")
-    assert len(result.stderr.splitlines()) == 1
-
-
-def test_pytorchs_own_needs_nothing() -> None:
-    assert tried("--try", "sdpa").returncode == 0
-
-
-def test_without_a_question_it_says_what_is_installed() -> None:
-    assert tried().stdout.startswith("attention: ")

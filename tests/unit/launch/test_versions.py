@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -172,20 +170,3 @@ def test_triton_needs_the_headers_of_python(monkeypatch: pytest.MonkeyPatch, tmp
         versions.check_triton()
     (tmp_path / "Python.h").touch()
     versions.check_triton()
-
-
-def test_this_environment_is_what_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", versions.__name__, "cpu"], capture_output=True, text=True, check=False
-    )
-    assert (result.returncode, result.stdout) == (0, f"{sys.executable} has what a cpu run needs\n")
-
-
-def test_a_cpu_environment_is_told_so_in_one_line() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", versions.__name__, "gpu"], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("Error: ")
-    assert "a build for the CPU" in line

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from writing_rl.cli import main
 from writing_rl.errors import SettingError, SetupError
 from writing_rl.models import export as module
 from writing_rl.models import serve
-from writing_rl.models.export import NOTE, as_writer, base_model_of, export, find_checkpoint, next_steps
+from writing_rl.models.export import as_writer, base_model_of, export, find_checkpoint, next_steps
 from writing_rl.models.inspect_folder import Contents, inspect
 from writing_rl.models.placement import NoRoom, Placement
 from writing_rl.runlog.start_record import write_start
@@ -179,129 +176,11 @@ def test_a_base_model_is_named_as_scripts_want_it(checkpoints: Path, tmp_path: P
     assert as_writer("Qwen/Qwen3-8B") == "vllm:Qwen/Qwen3-8B"
 
 
-# Exporting
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_a_model_comes_with_a_note(checkpoints: Path, merger: Path) -> None:
-    checkpoint = find_checkpoint(checkpoints, "my-writer", 10)
-    out = checkpoint.default_out
-    contents = export(checkpoint, out, "org/base")
-    assert contents == Contents(
-        size=(out / "model.safetensors").stat().st_size,
-        parameters=6,
-        dtype="bfloat16",
-        vocabulary=contents.vocabulary,
-        has_chat_template=True,
-        has_adapter=False,
-    )
-    assert names(out) == [
-        *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "writing_rl.json")
-    ]
-    note = json.loads((out / NOTE).read_text())
-    assert (note["experiment"], note["step"], note["base_model"]) == ("my-writer", 10, "org/base")
-    assert note["versions"]["verl"] == "0.9.1"
-    assert {oct(path.stat().st_mode & 0o777) for path in out.iterdir()} == {"0o644"}
-    assert oct(out.stat().st_mode & 0o777) == "0o755"
-    assert names(out.parent) == ["my-writer-step-10"]
-    assert not list(merger.glob("*.log"))
-    assert not checkpoint.is_newer_than(out)
-    os.utime(checkpoint.shards[1], (2e9, 2e9))
-    assert checkpoint.is_newer_than(out)
-
-
-def test_nothing_is_replaced_unless_it_was_asked_for(checkpoints: Path, merger: Path) -> None:
-    checkpoint = find_checkpoint(checkpoints, "my-writer")
-    out = Path("models/mine")
-    out.mkdir(parents=True)
-    export(checkpoint, out)  # an empty folder is nothing
-    (out / "more").touch()
-    with pytest.raises(
-        SettingError, match="models/mine exists already: name another --output, or replace it"
-    ):
-        export(checkpoint, out)
-    assert (out / "more").exists()
-    export(checkpoint, out, force=True)
-    assert "more" not in names(out)
-    assert names(out.parent) == ["mine"]
-
-
 @pytest.mark.parametrize("force", [False, True])
 def test_what_was_not_exported_is_never_replaced(checkpoints: Path, merger: Path, force: bool) -> None:
     for out in (Path("checkpoints"), Path("merger.py")):
         with pytest.raises(SettingError, match=f"{out} exists already and was not exported by this script"):
             export(find_checkpoint(checkpoints, "my-writer"), out, force=force)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "said"),
-    [
-        ("FAKE_ERROR", "Traceback\n  x\nValueError: one\nOSError: no room\nbye", "OSError: no room"),
-        ("FAKE_ERROR", "torch.OutOfMemoryError: big", "torch.OutOfMemoryError: big"),
-        ("FAKE_ERROR", "something\nelse\n", "else"),
-        ("FAKE_ERROR", "3", "3"),
-        ("FAKE_KILLED", "1", "it was killed, probably because the memory is full"),
-    ],
-)
-def test_a_merger_that_fails_leaves_its_log_and_nothing_else(
-    checkpoints: Path,
-    merger: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    variable: str,
-    value: str,
-    said: str,
-) -> None:
-    checkpoint = find_checkpoint(checkpoints, "my-writer")
-    export(checkpoint, Path("models/mine"))
-    before = (Path("models/mine") / NOTE).read_bytes()
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(SetupError) as error:
-        export(checkpoint, Path("models/mine"), "another/base", force=True)
-    (log,) = merger.glob("*.log")
-    assert str(error.value) == f"verl's merger cannot export {checkpoint.actor}: {said} (its log: {log})"
-    assert names(Path("models")) == ["mine"]
-    assert (Path("models/mine") / NOTE).read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("lacking", "said"),
-    [
-        ("model.safetensors", "has no weights"),
-        ("config.json", "configuration or tokenizer cannot be loaded"),
-        ("tokenizer.json", "has no tokenizer"),
-    ],
-)
-def test_a_model_that_is_not_whole_does_not_appear(
-    checkpoints: Path, merger: Path, monkeypatch: pytest.MonkeyPatch, lacking: str, said: str
-) -> None:
-    monkeypatch.setenv("FAKE_LACKS", lacking)
-    with pytest.raises(SetupError, match=said) as error:
-        export(find_checkpoint(checkpoints, "my-writer"), Path("models/mine"))
-    assert "\n" not in str(error.value)
-    assert names(Path("models")) == []
-
-
-def test_an_older_folder_is_back_where_the_new_one_cannot_take_its_place(
-    checkpoints: Path, merger: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkpoint, out = find_checkpoint(checkpoints, "my-writer"), Path("models/mine")
-    export(checkpoint, out)
-    (out / "older").touch()
-    rename = Path.rename
-
-    def failing(self: Path, target: Path) -> Path:
-        if self.name == "model":
-            raise OSError("no")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OSError, match="no"):
-        export(checkpoint, out, force=True)
-    assert (out / "older").exists()
-    assert names(out.parent) == ["mine"]
 
 
 # Looking into a folder
@@ -371,39 +250,3 @@ def test_next_steps_name_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(serve, "placements", full)
     assert next_steps(Path("m"), contents, None).split("\n")[1] == "  vllm serve m"
-
-
-# The script
-
-
-@pytest.fixture
-def start(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[Any, str]]:
-    """Starts the script within this process; gives its exit code or last words, and its output."""
-
-    def started(*arguments: str) -> tuple[Any, str]:
-        code: Any = 0
-        try:
-            main(["export", *arguments])
-        except SystemExit as end:
-            code = end.code
-        return code, capsys.readouterr().out
-
-    return started
-
-
-def test_the_script_says_what_it_wrote(
-    checkpoints: Path, merger: Path, start: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, said = start("--experiment", "my-writer", "--step", "9")
-    assert code == 0
-    assert said.startswith("models/my-writer-step-9: 0.0 MB, 6 parameters in bfloat16, a tokenizer of ")
-    assert "  vllm serve models/my-writer-step-9" in said
-    monkeypatch.setenv("EXPERIMENT_NAME", "other")
-    code, said = start("--out", "elsewhere")
-    assert (code, json.loads(Path("elsewhere", NOTE).read_text())["experiment"]) == (0, "other")
-    assert start("--out", "elsewhere")[0].startswith("Error: elsewhere exists already")
-    assert start("--out", "elsewhere", "--force")[0] == 0
-    assert start("--experiment", "no")[0].startswith("Error: checkpoints holds no experiment 'no'; it holds")
-    assert start("--out", "merger.py/x")[0] == "Error: merger.py: File exists"

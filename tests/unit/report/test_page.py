@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import COMMAND, writing_rl
+from tests.commands import writing_rl
 from writing_rl.curriculum.journal import Journal, journal_of
 from writing_rl.curriculum.state import Move
 from writing_rl.errors import SettingError
@@ -561,37 +559,6 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
     assert call(tmp_path, "--experiment", "a", "--watch", "0").returncode == 2
-
-
-def test_a_watched_run_is_reported_again_until_ctrl_c(tmp_path: Path) -> None:
-    folders = Folders(tmp_path / "logs", tmp_path / "running_file")
-    logged(folders, "a", {1: {"writing_rl/win_rate": 0.5}})
-    watching = subprocess.Popen(
-        [*COMMAND, "report", "--experiment", "a", "--watch", "1"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    page = folders.logs / "a" / "report.html"
-    try:
-        wait_for(lambda: page.exists() and b'content="1"' in page.read_bytes())
-        logged(folders, "a", {step: {"writing_rl/win_rate": 0.5} for step in (1, 2)})
-        wait_for(lambda: b"step 2," in page.read_bytes())
-        watching.send_signal(signal.SIGINT)
-        output, errors = watching.communicate(timeout=60)
-    finally:
-        watching.kill()
-    assert (watching.returncode, errors) == (0, "")
-    assert output.count("Report: ") == 2
-    assert b'http-equiv="refresh"' not in page.read_bytes()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_the_spent_file_counts(folders: Folders) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
@@ -102,25 +101,6 @@ def test_a_full_file_is_followed_by_the_next(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) > 2
     assert all(path.stat().st_size < 1000 + 400 for path in tmp_path.iterdir())
     assert sorted(line["step"] for line in lines(tmp_path)) == sorted(2 * list(range(10)))
-
-
-def _write_many(folder: str, worker: int) -> None:
-    transcript = Transcript(Path(folder), characters=5000)
-    for number in range(50):
-        transcript.write(COMPARISON, {"worker": worker, "number": number}, {"response": "x" * 5000})
-
-
-def test_lines_of_several_workers_never_mix(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_write_many, args=(str(tmp_path), worker)) for worker in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
-    assert {(line["worker"], line["number"]) for line in lines(tmp_path)} == {
-        (worker, number) for worker in range(4) for number in range(50)
-    }
 
 
 def test_a_transcript_that_cannot_be_written_says_so_once(
