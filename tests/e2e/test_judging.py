@@ -190,6 +190,7 @@ def test_a_step_without_a_verdict_is_passed_over(start_training, judge_server, r
     assert "actor/pg_loss" in second
 
 
+@pytest.mark.nightly  # ends and goes on as a run whose judge dies does; that is tried every time
 def test_a_budget_ends_the_run_whole_and_a_larger_one_goes_on(start_training, judge_server, reply):
     judge_server.replies = [reply("[[B]]")]
     settings = [*judged_by(judge_server), "trainer.total_training_steps=3"]

@@ -68,6 +68,7 @@ def test_ppo_with_a_critic_and_tensor_parallel_2(run_module: Any, tmp_path: Path
     assert not left & {"checkpoints", "data", "exported", "model"}
 
 
+@pytest.mark.nightly  # what it says is tested on figures, and the longer rehearsals below are nightly, too
 def test_a_rehearsal_of_grpo_of_adapters(run_module: Any, tmp_path: Path) -> None:
     tiny = tmp_path / "tiny"
     tiny.mkdir()
