@@ -28,8 +28,7 @@ def judge() -> Iterator[FieldServer]:
 def test_ten_steps_survive_an_outage_a_flagged_text_a_401_and_a_proxy(
     start_training: Callable[..., object], judge: FieldServer, material: Path, away_s: float
 ) -> None:
-    flagged = read_samples(str(material / "train.parquet"))[5].prompt
-    seen: list[str] = []
+    flagged = read_samples(str(material / "train.parquet"))[5]
     refusals = 0
 
     def behave(request: Request) -> Response:
@@ -41,12 +40,11 @@ def test_ten_steps_survive_an_outage_a_flagged_text_a_401_and_a_proxy(
                 return error(
                     400, f"Unsupported parameter: '{name}'", param=name, code="unsupported_parameter"
                 )
-        seen.append("flagged" if flagged in request.text else "judged")
         if number == 30:
             return error(401, "gateway hiccup")
         if number == 60:
             judge.go_away(away_s)
-        if flagged in request.text:
+        if flagged.prompt in request.text:
             return error(
                 403, "This request requires moderation", code=403, metadata={"reasons": ["violence"]}
             )
@@ -77,7 +75,9 @@ def test_ten_steps_survive_an_outage_a_flagged_text_a_401_and_a_proxy(
     ]
     assert len(lines) == STEPS * STEP
     unscored = [line for line in lines if line["outcome"] == "unscored"]
-    assert len(unscored) == seen.count("flagged") > 0
+    assert {line["id"] for line in unscored} == {flagged.id}
+    of_flagged = [line for line in lines if line["id"] == flagged.id and line["reason"] != "no_answer"]
+    assert len(unscored) == len(of_flagged)
     assert {line["reason"] for line in unscored} == {"content_filter"}
     assert all("requires moderation" in line["detail"] for line in unscored)
     # Learnt at the start: no worker was refused once more, and all asked in the same way.
