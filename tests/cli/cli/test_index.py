@@ -3,12 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.commands import COMMAND
+from writing_rl.curriculum import edit_lock
 from writing_rl.curriculum.edit_lock import editing
 from writing_rl.curriculum.index_file import write_index
 from writing_rl.curriculum.journal import Journal
@@ -45,7 +45,22 @@ with editing(Path(sys.argv[1])) as held:
 """
 
 
-def test_another_process_is_waited_for_not_longer_than_that_and_a_kill_lets_go(tmp_path: Path) -> None:
+class Clock:
+    """A clock that goes on when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_another_process_is_waited_for_not_longer_than_that_and_a_kill_lets_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index_file = tmp_path / "index.json"
     other = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(index_file)],
@@ -55,10 +70,12 @@ def test_another_process_is_waited_for_not_longer_than_that_and_a_kill_lets_go(t
     )
     assert other.stdout is not None
     assert other.stdout.readline() == "True\n"
-    begin = time.monotonic()
-    with editing(index_file, wait_s=0.3) as held:
-        assert not held
-        assert 0.3 <= time.monotonic() - begin < 3
+    clock = Clock()
+    with monkeypatch.context() as patch:
+        patch.setattr(edit_lock, "time", clock)
+        with editing(index_file, wait_s=0.3) as held:
+            assert not held
+    assert 0.3 <= clock.now < 0.3 + 2 * edit_lock.PAUSE_S
     other.kill()
     other.wait()
     with editing(index_file) as held:

@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -596,3 +597,14 @@ def test_a_gpu_that_cannot_be_asked_is_one_line(fake: Fake, tmp_path: Path) -> N
     assert err.splitlines() == [
         "Error: nvidia-smi fails (no driver): install or reload the NVIDIA driver (580 or newer)",
     ]
+
+
+def test_without_vllm_the_remedy_is_named(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(module, "version", version)
+    with pytest.raises(SetupError, match=r"vLLM is not installed here: run bash scripts/setup_env\.sh"):  # noqa: SIM117
+        with serve("a", "b"):
+            pass
+    assert not any(fake.logs.iterdir())

@@ -166,7 +166,7 @@ def watch(command: Sequence[str], log: Path, terminal: BinaryIO, *, verbose: boo
     Returns:
         The exit code; 128 + N where a signal ended it.
     """
-    with open(log, "wb") as file:
+    with open(log, "wb", buffering=0) as file:  # what a full disk refuses is not tried again at the end
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert process.stdout is not None
         with _passed_on(process):
